@@ -1,0 +1,1 @@
+"""Typer commands: options in, one library call, one result out."""

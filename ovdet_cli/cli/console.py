@@ -1,0 +1,46 @@
+"""All printing: data to stdout, talk and progress to stderr."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+# Rich itself honours NO_COLOR, FORCE_COLOR and TERM=dumb.
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+def say(message: str, *, style: str | None = None) -> None:
+    """A line of talk for the person at the terminal."""
+    err.print(message, style=style, markup=False, soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Something the person should know, though the work goes on."""
+    say(f"warning: {message}", style="yellow")
+
+
+def fail(message: str) -> None:
+    """Why the work stops."""
+    say(f"error: {message}", style="bold red")
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on stdout; numpy scalars and arrays are written as numbers and lists."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    sys.stdout.buffer.write(orjson.dumps(value, option=options))
+    sys.stdout.buffer.flush()
+
+
+def print_table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout: a person's answer to `list`, `info`, `report`. Columns of numbers stand to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for i, name in enumerate(header):
+        is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+    out.print(table)

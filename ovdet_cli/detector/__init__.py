@@ -1,0 +1,1 @@
+"""The one inference interface: pictures and a vocabulary in, detections out."""

@@ -1,0 +1,1 @@
+"""Pixels in and out; the only room that knows PyAV."""

@@ -1,0 +1,1 @@
+"""PyTorch modules of the published detectors, their key maps and weights; the folders stand in data order."""

@@ -1,0 +1,1 @@
+"""Picture -> feature maps of falling resolution."""

@@ -1,0 +1,1 @@
+"""Region features x text embeddings -> class scores."""

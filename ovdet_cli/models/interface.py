@@ -1,0 +1,42 @@
+"""What every architecture promises, in two halves: pictures -> regions with features; features x texts -> scores."""
+
+# R regions, S sets of features a region has (Detic: cascade stages), D embedding width, C classes, N kept detections
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The class-agnostic first half for one picture: all that new words need to be answered later.
+
+    boxes_R4: float32 (R, 4), x1 y1 x2 y2 in pixels of the network's input, inside the picture.
+    objectness_R: float32 (R,), how sure the proposal head is, in [0, 1].
+    features_RSD: float32 (R, S, D), L2-normalised; the classifier multiplies these with the text embeddings.
+    """
+
+    boxes_R4: Tensor
+    objectness_R: Tensor
+    features_RSD: Tensor
+
+
+class OpenVocabularyDetector(Protocol):
+    """A detector cut in two: `extract` and `propose` never see a word, `classify` never sees a picture."""
+
+    def extract(self, pixels: Tensor) -> list[Tensor]:
+        """Normalised, padded pictures (B, 3, H, W) -> feature pyramid, finest level first."""
+        ...
+
+    def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:
+        """Feature pyramid -> the regions of each picture, whose unpadded sizes are given."""
+        ...
+
+    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
+        """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1]."""
+        ...
+
+    def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Boxes (N, 4) in network pixels, a tensor a picture -> mask probabilities (N, M, M) inside them."""
+        ...

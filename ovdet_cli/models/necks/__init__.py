@@ -1,0 +1,1 @@
+"""Backbone maps -> feature pyramid."""

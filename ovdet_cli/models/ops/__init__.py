@@ -1,0 +1,1 @@
+"""What belongs to no single part of a detector."""

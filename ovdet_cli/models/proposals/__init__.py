@@ -1,0 +1,1 @@
+"""Feature pyramid -> class-agnostic proposals."""

@@ -1,0 +1,1 @@
+"""Proposals -> refined boxes, region features, masks."""

@@ -1,0 +1,228 @@
+"""The zoo: model name -> ModelSpec, and the files (assets) that models need."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ovdet_cli.errors import ModelError
+from ovdet_cli.models.detic import config as detic
+
+_DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
+_DETIC_METADATA = "https://raw.githubusercontent.com/facebookresearch/Detic/main/datasets/metadata/"
+_DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A published file that `models pull` brings."""
+
+    name: str
+    """Its name in ovdet."""
+    kind: Literal["weights", "text-encoder", "embeddings"]
+    url: str
+    size: int
+    """Bytes; of weights about, computed from the number of parameters."""
+    licence: str
+    sha256: str | None = None
+    """Published hash; None where the publisher gives none (then the first one seen is recorded and checked)."""
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes the network's input."""
+
+    short_side: int = 800
+    """Pixels of the shorter side after the resize."""
+    max_size: int = 1333
+    """Limit of the longer side."""
+    mean_rgb: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    std_rgb: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    divisor: int = 32
+    """Height and width are padded with zeros to a multiple of this, after normalising."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How scored regions become detections: the model's official demo setting."""
+
+    threshold: float = 0.5
+    """A detection's score is above this."""
+    nms_iou: float = 0.5
+    """IoU of the suppression within a class."""
+    max_detections: int = 300
+    """At most so many a picture."""
+    one_class: bool = True
+    """Every region may take its best class only."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that is known of one published model."""
+
+    name: str
+    """Short name, as in `--model detic-swin-b`."""
+    stem: str
+    """Official file name without ending; always a name too."""
+    architecture: Literal["detic"]
+    config: detic.DeticConfig
+    weights: Asset
+    num_columns: int
+    """Classes of the checkpoint's own classifier."""
+    trained_on: str
+    results: tuple[tuple[str, str], ...]
+    """(benchmark, published figure)."""
+    text_encoder: str = "clip-vit-b-32"
+    """Asset whose text tower the classifier was trained with."""
+    prompt: str = "a {}"
+    vocabulary: str = "lvis"
+    """Built-in vocabulary when no words are given."""
+    preprocess: Preprocess = Preprocess()
+    rules: Rules = Rules()
+    paper: str = "arXiv:2201.02605"
+
+    @property
+    def column_names(self) -> str:
+        """The built-in vocabulary that names the first columns of the checkpoint's own classifier."""
+        # Of the 22047 columns the first 1203 are LVIS's (facebookresearch/Detic, lvis_22k_categories.py).
+        return "lvis"
+
+
+TEXT_ENCODERS = {
+    "clip-vit-b-32": Asset(
+        "clip-vit-b-32",
+        "text-encoder",
+        "https://huggingface.co/timm/vit_base_patch32_clip_224.openai/resolve/main/open_clip_model.safetensors",
+        605_157_884,
+        "MIT (OpenAI CLIP)",
+    ),
+}
+
+EMBEDDINGS = {
+    # Sizes are those of the float16 [C, 512] files in Detic's repository; "o365" there is the corrected file.
+    vocabulary: Asset(vocabulary, "embeddings", _DETIC_METADATA + file, size, "Apache-2.0 (Detic)")
+    for vocabulary, file, size in (
+        ("lvis", "lvis_v1_clip_a+cname.npy", 1_232_000),
+        ("coco", "coco_clip_a+cname.npy", 82_048),
+        ("openimages", "oid_clip_a+cname.npy", 512_128),
+        ("objects365", "o365_clip_a+cnamefix.npy", 373_888),
+    )
+}
+
+# Parameters of the four layouts without their classifier columns (../tests count them again), for sizes.
+_NUMBERS = {"SwinB": 141_640_000, "R5021k": 101_850_000, "CXT21k": 82_540_000, "R18": 65_790_000}
+_CONFIGS = {"SwinB": detic.SWIN_B, "R5021k": detic.R50, "CXT21k": detic.CONVNEXT_T, "R18": detic.R18}
+
+
+def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> ModelSpec:
+    backbone = stem.split("_CLIP_")[1].split("_")[0]
+    num_columns = 22047 if "I21k" in stem or "LI21k" in stem or stem.startswith("BoxSup-C2_LCOCO") else 1203
+    size = 4 * (_NUMBERS[backbone] + 3 * 512 * (num_columns + 1))
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)
+    return ModelSpec(name, stem, "detic", _CONFIGS[backbone], weights, num_columns, trained_on, results)
+
+
+_OV = "OV-LVIS mask mAP / novel"
+_LVIS = "LVIS mask mAP / rare"
+_O365 = "Objects365 box mAP"
+_OID = "OpenImages box mAP50"
+_FULL = "LVIS box mAP (800/1333)"
+_FAST = "LVIS box mAP (640/640, threshold 0.3, boxes only)"
+
+_ALL = "LVIS + COCO boxes, ImageNet-21k labels"
+_MODELS = (
+    _detic(
+        "detic-swin-b",
+        "Detic_LCOCOI21k_CLIP_SwinB_896b32_4x_ft4x_max-size",
+        _ALL,
+        (_FULL, "44.4"),
+        (_FAST, "35.0"),
+        (_O365, "21.6"),
+        (_OID, "54.6"),
+    ),
+    _detic("detic-convnext-t", "Detic_LCOCOI21k_CLIP_CXT21k_640b32_4x_ft4x_max-size", _ALL, (_FAST, "30.7")),
+    _detic("detic-r50", "Detic_LCOCOI21k_CLIP_R5021k_640b32_4x_ft4x_max-size", _ALL, (_FAST, "29.0")),
+    _detic("detic-r18", "Detic_LCOCOI21k_CLIP_R18_640b32_4x_ft4x_max-size", _ALL, (_FAST, "22.1")),
+    _detic(
+        "detic-li21k-swin-b",
+        "Detic_LI21k_CLIP_SwinB_896b32_4x_ft4x_max-size",
+        "LVIS boxes, ImageNet-21k labels",
+        (_O365, "21.4"),
+        (_OID, "55.2"),
+    ),
+    _detic(
+        "detic-li-swin-b",
+        "Detic_LI_CLIP_SwinB_896b32_4x_ft4x_max-size",
+        "LVIS boxes, ImageNet labels",
+        (_LVIS, "41.7 / 41.7"),
+        (_O365, "21.2"),
+        (_OID, "53.0"),
+    ),
+    _detic(
+        "detic-li-r50",
+        "Detic_LI_CLIP_R5021k_640b64_4x_ft4x_max-size",
+        "LVIS boxes, ImageNet labels",
+        (_LVIS, "33.2 / 29.7"),
+    ),
+    _detic(
+        "detic-lbase-swin-b",
+        "Detic_LbaseI_CLIP_SwinB_896b32_4x_ft4x_max-size",
+        "LVIS base boxes, ImageNet labels",
+        (_OV, "40.7 / 33.8"),
+    ),
+    _detic(
+        "detic-lbase-r50",
+        "Detic_LbaseI_CLIP_R5021k_640b64_4x_ft4x_max-size",
+        "LVIS base boxes, ImageNet labels",
+        (_OV, "32.4 / 24.9"),
+    ),
+    _detic(
+        "detic-lbase-ccimg-r50",
+        "Detic_LbaseCCimg_CLIP_R5021k_640b64_4x_ft4x_max-size",
+        "LVIS base boxes, Conceptual Captions labels",
+        (_OV, "31.0 / 19.8"),
+    ),
+    _detic(
+        "detic-lbase-cccapimg-r50",
+        "Detic_LbaseCCcapimg_CLIP_R5021k_640b64_4x_ft4x_max-size",
+        "LVIS base boxes, Conceptual Captions labels and captions",
+        (_OV, "31.0 / 21.3"),
+    ),
+    _detic(
+        "boxsup-lcoco-swin-b",
+        "BoxSup-C2_LCOCO_CLIP_SwinB_896b32_4x",
+        "LVIS + COCO boxes",
+        (_O365, "19.7"),
+        (_OID, "46.4"),
+    ),
+    _detic(
+        "boxsup-l-swin-b",
+        "BoxSup-C2_L_CLIP_SwinB_896b32_4x",
+        "LVIS boxes",
+        (_LVIS, "40.7 / 35.9"),
+        (_O365, "19.1"),
+        (_OID, "46.2"),
+    ),
+    _detic("boxsup-l-r50", "BoxSup-C2_L_CLIP_R5021k_640b64_4x", "LVIS boxes", (_LVIS, "31.5 / 25.6")),
+    _detic("boxsup-lbase-swin-b", "BoxSup-C2_Lbase_CLIP_SwinB_896b32_4x", "LVIS base boxes", (_OV, "38.4 / 21.9")),
+    _detic("boxsup-lbase-r50", "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x", "LVIS base boxes", (_OV, "30.2 / 16.4")),
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
+RECOMMENDED = "detic-swin-b"
+"""What is suggested to a person who has no model yet: the official demo's."""
+
+
+def find_model(name: str) -> ModelSpec:
+    """The model of that short name or official file stem; ModelError lists near ones."""
+    stem = name.removesuffix(".pth")
+    for spec in MODELS.values():
+        if stem in (spec.name, spec.stem):
+            return spec
+    import difflib
+
+    near = difflib.get_close_matches(name.lower(), list(MODELS), n=3, cutoff=0.4) or list(MODELS)[:4]
+    raise ModelError(f"no model is called {name!r}; near: {', '.join(near)}. `ovdet models list` shows all")
