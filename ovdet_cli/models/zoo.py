@@ -119,7 +119,7 @@ _CONFIGS = {"SwinB": detic.SWIN_B, "R5021k": detic.R50, "CXT21k": detic.CONVNEXT
 
 def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> ModelSpec:
     backbone = stem.split("_CLIP_")[1].split("_")[0]
-    num_columns = 22047 if "I21k" in stem or "LI21k" in stem or stem.startswith("BoxSup-C2_LCOCO") else 1203
+    num_columns = 22047 if "I21k" in stem else 1203
     size = 4 * (_NUMBERS[backbone] + 3 * 512 * (num_columns + 1))
     weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)
     return ModelSpec(name, stem, "detic", _CONFIGS[backbone], weights, num_columns, trained_on, results)
