@@ -1,0 +1,105 @@
+"""A vocabulary made ready for one model: names and the text embeddings that its classifier multiplies with."""
+
+# C classes, S sets of features a region, D embedding width
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ovdet_cli.models import store
+from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS, ModelSpec
+from ovdet_cli.vocabulary.cache import EmbeddingCache
+from ovdet_cli.vocabulary.embed import TextEmbedder, check_embeddings, published_embeddings, read_embeddings
+from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
+
+if TYPE_CHECKING:
+    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Names in order and their embeddings.
+
+    texts: float32 (C, D), or (S, C, D) where a checkpoint's own columns are among them (each stage has its own).
+    """
+
+    vocabulary: Vocabulary
+    texts: Tensor
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Class names; the place is the class_id."""
+        return self.vocabulary.names
+
+
+def _published(part: Part, spec: ModelSpec) -> Path | None:
+    """The published embeddings of a built-in list, if it has some for this model's text tower.
+
+    Where they are not on this machine but the text tower is, the tower does; with neither, MissingAssetError names
+    the embeddings, the smaller of the two.
+    """
+    if part.origin not in EMBEDDINGS or spec.text_encoder != "clip-vit-b-32":
+        return None
+    asset = EMBEDDINGS[part.origin]
+    if not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
+        return None
+    return store.require(asset)
+
+
+def _tower_hash(path: Path) -> str:
+    """SHA-256 of the text tower: as noted when it was pulled, else computed."""
+    noted = store.facts(next(a for a in TEXT_ENCODERS.values() if store.path(a) == path))
+    if noted and noted.get("size") == path.stat().st_size:
+        return str(noted["sha256"])
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _embedder(spec: ModelSpec) -> TextEmbedder:
+    path = store.require(TEXT_ENCODERS[spec.text_encoder])
+
+    def open_tower() -> "ClipTextEncoder":
+        from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
+
+        return ClipTextEncoder.from_file(path)
+
+    return TextEmbedder(open_tower, _tower_hash(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
+
+
+def prepare_words(
+    vocabulary: Vocabulary, spec: ModelSpec, embeddings: Path | None, own_columns: Tensor | None
+) -> Words:
+    """Embeds a vocabulary for a model.
+
+    embeddings: a file that brings the whole matrix in the vocabulary's order; no text tower is needed then.
+    own_columns: the checkpoint's classifier, (S, C, D), where the vocabulary holds a "model" part.
+    """
+    width = spec.config.embedding
+    if embeddings is not None:
+        matrix = read_embeddings(embeddings)
+        check_embeddings(matrix, len(vocabulary), width, str(embeddings))
+        return Words(vocabulary, torch.from_numpy(matrix))
+    texts = []
+    for part in vocabulary.parts:
+        if part.origin == MODEL:
+            assert own_columns is not None
+            texts.append(own_columns)
+            continue
+        published = _published(part, spec)
+        matrix = published_embeddings(part, published) if published else _embedder(spec).embed(part.names)
+        check_embeddings(matrix, len(part.names), width, f"the embeddings of {part.origin or 'the words'}")
+        texts.append(torch.from_numpy(matrix))
+    if own_columns is None:
+        return Words(vocabulary, torch.cat(texts))
+    # A checkpoint's columns are used as they are, so words beside them must be of unit length already.
+    num_sets = len(own_columns)
+    return Words(
+        vocabulary,
+        torch.cat([t if t.dim() == 3 else F.normalize(t, dim=1).expand(num_sets, -1, -1) for t in texts], dim=1),
+    )

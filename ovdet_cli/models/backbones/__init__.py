@@ -1,1 +1,0 @@
-"""Picture -> feature maps of falling resolution."""

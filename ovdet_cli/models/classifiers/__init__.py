@@ -1,1 +1,0 @@
-"""Region features x text embeddings -> class scores."""

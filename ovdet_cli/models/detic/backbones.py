@@ -1,0 +1,54 @@
+"""The backbones of Detic's CenterNet2 models: pictures (B, 3, H, W) -> maps at strides 8, 16, 32."""
+
+import timm
+import torch
+from timm.layers import freeze_batch_norm_2d
+from torch import Tensor, nn
+
+from ovdet_cli.models.detic.config import BackboneConfig
+from ovdet_cli.models.detic.swin import build_swin
+
+
+def build_timm_resnet(variant: str) -> nn.Module:
+    """timm's ResNet up to layer2, layer3, layer4.
+
+    Batch norm is frozen in all of Detic's configurations, in training too: statistics, scale and offset.
+    """
+    return freeze_batch_norm_2d(timm.create_model(variant, pretrained=False, features_only=True, out_indices=(2, 3, 4)))
+
+
+class SampleVarianceNorm2d(nn.Module):
+    """LayerNorm over the channels of a map (B, C, h, w) that divides by the sample variance, C - 1 instead of C.
+
+    timm 0.5.4, which trained the published weights, did so wherever the map was not contiguous in memory: before
+    every downsampling of ConvNeXt, but not in its stem. At C = 96 that is half a percent of every number.
+    """
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, dim=1, keepdim=True)
+        x = (x - mean) * torch.rsqrt(variance + self.eps)
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def build_timm_convnext(variant: str) -> nn.Module:
+    """timm's ConvNeXt with the norms of its 0.5.4: raw outputs of stages 1, 2, 3, without a norm on them."""
+    model = timm.create_model(variant, pretrained=False, features_only=True, out_indices=(1, 2, 3))
+    for name, stage in model.named_children():
+        if name.startswith("stages_") and isinstance(stage.downsample, nn.Sequential):
+            norm = stage.downsample[0]
+            stage.downsample[0] = SampleVarianceNorm2d(len(norm.weight), norm.eps)
+    return model
+
+
+_BUILDERS = {"swin": build_swin, "timm-resnet": build_timm_resnet, "timm-convnext": build_timm_convnext}
+
+
+def build_backbone(config: BackboneConfig) -> nn.Module:
+    """The backbone that the configuration names, with random weights."""
+    return _BUILDERS[config.kind](config.variant)

@@ -1,0 +1,61 @@
+"""Cascade box heads (arXiv:1712.00726) whose classifier is text, and the class-agnostic mask head.
+
+Follows facebookresearch/Detic 436cda2a (Apache-2.0) and detectron2's CascadeROIHeads.
+"""
+
+# N regions of all pictures, R of one picture, K channels, P bins a side, S stages, D embedding width, C classes
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CascadeStage(nn.Module):
+    """Pooled features (N, K, P, P) -> unit embeddings (N, D) and box deltas (N, 4)."""
+
+    def __init__(self, in_features: int, hidden: int, embedding: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(in_features, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.project = nn.Linear(hidden, embedding)
+        self.deltas = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 4))
+
+    def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.fc2(F.relu(self.fc1(pooled.flatten(1)))))
+        return F.normalize(self.project(x).float(), dim=1), self.deltas(x).float()
+
+
+class MaskHead(nn.Module):
+    """Pooled features (N, K, P, P) -> class-agnostic mask probabilities (N, 2P, 2P)."""
+
+    def __init__(self, channels: int, num_convs: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_convs))
+        self.upsample = nn.ConvTranspose2d(channels, channels, 2, stride=2)
+        self.predictor = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        x = pooled
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return torch.sigmoid(self.predictor(F.relu(self.upsample(x))).float()).squeeze(1)
+
+
+def zero_shot_scores(features_RSD: Tensor, texts: Tensor, temperature: float) -> Tensor:
+    """Detic's zero-shot classifier (arXiv:2201.02605, section 3.1): cosine times a temperature, averaged over stages.
+
+    Returns the mean over the S stages of sigmoid(temperature x cosine): (R, C).
+
+    texts: (C, D) as they come, of any length (a zero row stays zero); or (S, C, D), each set's own classifier, used as
+    it is. The official code appends a zero column for the background, which at inference is never looked at.
+    One set at a time, so that memory stays at R x C however many sets there are.
+    """
+    num_sets = features_RSD.shape[1]
+    if texts.dim() == 2:
+        texts = F.normalize(texts, dim=1)[None].expand(num_sets, -1, -1)
+    total = None
+    for s in range(num_sets):
+        scores = torch.sigmoid(temperature * features_RSD[:, s] @ texts[s].T)
+        total = scores if total is None else total.add_(scores)
+    assert total is not None
+    return total.div_(num_sets)

@@ -1,0 +1,68 @@
+"""Key map: names in Detic's published checkpoints -> our names. None: known and dropped, with the reason beside it."""
+
+import re
+
+# Order matters: the first pattern that fits a whole name decides.
+KEY_MAP: tuple[tuple[str, str | None], ...] = (
+    # Counters and constants that some detectron2 versions saved and none of the arithmetic reads.
+    (r".*\.num_batches_tracked", None),
+    (r"pixel_(mean|std)", None),
+    (r"proposal_generator\.anchor_generator\..*", None),
+    # Class frequencies of the federated loss: training only.
+    (r"roi_heads\.box_predictor\.\d\.freq_weight", None),
+    # The checkpoint's own classifier columns: words, not weights; `columns_of` reads them when asked for.
+    (r"roi_heads\.box_predictor\.\d\.cls_score\.zs_weight", None),
+    # Caption-trained models carry a copy of CLIP's text tower; words are embedded by the one that `pull` brings.
+    (r"(roi_heads\.)?text_encoder\..*", None),
+    # R50 keeps the classifier of its ImageNet-21k pretraining, which no detector uses.
+    (r"backbone\.bottom_up\.base\.fc\.(weight|bias)", None),
+    # Swin: an index table that follows from the window size.
+    (r"backbone\.bottom_up\..*\.relative_position_index", None),
+    (r"backbone\.bottom_up\.patch_embed\.proj\.(.*)", r"backbone.patch.\1"),
+    (r"backbone\.bottom_up\.patch_embed\.norm\.(.*)", r"backbone.patch_norm.\1"),
+    (r"backbone\.bottom_up\.layers\.(\d)\.blocks\.(\d+)\.mlp\.fc1\.(.*)", r"backbone.stages.\1.\2.mlp.0.\3"),
+    (r"backbone\.bottom_up\.layers\.(\d)\.blocks\.(\d+)\.mlp\.fc2\.(.*)", r"backbone.stages.\1.\2.mlp.2.\3"),
+    (r"backbone\.bottom_up\.layers\.(\d)\.blocks\.(\d+)\.(.*)", r"backbone.stages.\1.\2.\3"),
+    (r"backbone\.bottom_up\.layers\.(\d)\.downsample\.(.*)", r"backbone.merges.\1.\2"),
+    (r"backbone\.bottom_up\.norm1\.(.*)", r"backbone.norms.0.\1"),
+    (r"backbone\.bottom_up\.norm2\.(.*)", r"backbone.norms.1.\1"),
+    (r"backbone\.bottom_up\.norm3\.(.*)", r"backbone.norms.2.\1"),
+    # timm's ResNet and ConvNeXt keep timm's names.
+    (r"backbone\.bottom_up\.base\.(.*)", r"backbone.\1"),
+    (r"backbone\.fpn_lateral3\.(.*)", r"neck.laterals.0.\1"),
+    (r"backbone\.fpn_lateral4\.(.*)", r"neck.laterals.1.\1"),
+    (r"backbone\.fpn_lateral5\.(.*)", r"neck.laterals.2.\1"),
+    (r"backbone\.fpn_output3\.(.*)", r"neck.outputs.0.\1"),
+    (r"backbone\.fpn_output4\.(.*)", r"neck.outputs.1.\1"),
+    (r"backbone\.fpn_output5\.(.*)", r"neck.outputs.2.\1"),
+    (r"backbone\.top_block\.(p[67])\.(.*)", r"neck.\1.\2"),
+    (r"proposal_generator\.centernet_head\.bbox_tower\.(.*)", r"proposal_head.tower.\1"),
+    (r"proposal_generator\.centernet_head\.agn_hm\.(.*)", r"proposal_head.heat.\1"),
+    (r"proposal_generator\.centernet_head\.bbox_pred\.(.*)", r"proposal_head.ltrb.\1"),
+    (r"proposal_generator\.centernet_head\.scales\.(\d)\.scale", r"proposal_head.scales.\1"),
+    (r"roi_heads\.box_head\.(\d)\.(fc[12])\.(.*)", r"stages.\1.\2.\3"),
+    (r"roi_heads\.box_predictor\.(\d)\.cls_score\.linear\.(.*)", r"stages.\1.project.\2"),
+    (r"roi_heads\.box_predictor\.(\d)\.bbox_pred\.(.*)", r"stages.\1.deltas.\2"),
+    (r"roi_heads\.mask_head\.mask_fcn1\.(.*)", r"mask_head.convs.0.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn2\.(.*)", r"mask_head.convs.1.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn3\.(.*)", r"mask_head.convs.2.\1"),
+    (r"roi_heads\.mask_head\.mask_fcn4\.(.*)", r"mask_head.convs.3.\1"),
+    (r"roi_heads\.mask_head\.deconv\.(.*)", r"mask_head.upsample.\1"),
+    (r"roi_heads\.mask_head\.predictor\.(.*)", r"mask_head.predictor.\1"),
+)
+
+COLUMNS = "roi_heads.box_predictor.{}.cls_score.zs_weight"
+"""Name of a stage's own classifier columns, [D, C + 1]; the last one is the background's."""
+
+# A name that only one of the backbones has, and the model it tells of.
+_TELLING = (
+    (r"backbone\.bottom_up\.patch_embed\.proj\.weight", "detic-swin-b"),
+    (r"backbone\.bottom_up\.base\.stem_0\.weight", "detic-convnext-t"),
+    (r"backbone\.bottom_up\.base\.layer1\.0\.conv3\.weight", "detic-r50"),
+    (r"backbone\.bottom_up\.base\.layer1\.0\.conv2\.weight", "detic-r18"),
+)
+
+
+def recognise(names: set[str]) -> str | None:
+    """The zoo's name of a model with this layout, judged by its backbone; None: not one of Detic's CenterNet2 files."""
+    return next((model for pattern, model in _TELLING if any(re.fullmatch(pattern, n) for n in names)), None)

@@ -1,0 +1,95 @@
+"""Detic with CenterNet2 heads (arXiv:2201.02605).
+
+Follows facebookresearch/Detic 436cda2a (Apache-2.0), CenterNet2 8745e012 and detectron2 02b5c4e2 at inference.
+Knowing differences: the classifier's columns are no part of the module (they come in as text embeddings, so that
+regions and words are two halves), and the background column, which inference never reads, is left out.
+"""
+
+# R regions, S cascade stages, D embedding width, C classes, B pictures
+
+import torch
+from torch import Tensor, nn
+
+from ovdet_cli.models.detic.backbones import build_backbone
+from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, zero_shot_scores
+from ovdet_cli.models.detic.centernet import CenterNetHead, Proposals, decode_proposals
+from ovdet_cli.models.detic.config import DeticConfig
+from ovdet_cli.models.detic.pyramid import FeaturePyramid
+from ovdet_cli.models.interface import Regions
+from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas
+from ovdet_cli.models.ops.pooling import pool_regions
+
+
+class Detic(nn.Module):
+    """Pictures -> regions with features; features x texts -> scores; boxes -> masks."""
+
+    def __init__(
+        self,
+        config: DeticConfig,
+        backbone: nn.Module,
+        neck: FeaturePyramid,
+        proposal_head: CenterNetHead,
+        stages: list[CascadeStage],
+        mask_head: MaskHead,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.neck = neck
+        self.proposal_head = proposal_head
+        self.stages = nn.ModuleList(stages)
+        self.mask_head = mask_head
+
+    def extract(self, pixels: Tensor) -> list[Tensor]:
+        """Normalised, padded pictures (B, 3, H, W) -> P3 .. P7."""
+        return self.neck(self.backbone(pixels))
+
+    def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:
+        """P3 .. P7 -> refined regions of each picture; sizes_hw are the pictures' unpadded sizes."""
+        heats, distances = self.proposal_head(pyramid)
+        return self.refine(pyramid, decode_proposals(heats, distances, self.config.proposals), sizes_hw)
+
+    def refine(
+        self, pyramid: list[Tensor], proposals: list[Proposals], sizes_hw: list[tuple[int, int]]
+    ) -> list[Regions]:
+        """Proposals -> regions: every stage pools anew, describes the region for the classifier, and moves its box.
+
+        The first stage pools from the proposals as they are, beyond the picture's border too; the later ones from
+        boxes clipped to it. No box is dropped on the way.
+        """
+        boxes = [p.boxes_P4 for p in proposals]
+        counts = [len(b) for b in boxes]
+        features = []
+        for stage, weights in zip(self.stages, self.config.delta_weights, strict=True):
+            pooled = pool_regions(pyramid[: self.config.roi_levels], boxes, self.config.box_pool)
+            embeddings, deltas = stage(pooled)
+            features.append(embeddings)
+            moved = decode_deltas(deltas, torch.cat(boxes), weights).split(counts)
+            boxes = [clip_boxes(b, size) for b, size in zip(moved, sizes_hw, strict=True)]
+        features_RSD = torch.stack(features, dim=1).split(counts)
+        return [
+            Regions(b, p.scores_P, f) for b, p, f in zip(boxes, proposals, features_RSD, strict=True)
+        ]
+
+    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
+        """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
+        scores_RC = zero_shot_scores(regions.features_RSD, texts, self.config.temperature)
+        return scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()
+
+    def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Boxes in network pixels, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""
+        pooled = pool_regions(pyramid[: self.config.roi_levels], boxes, self.config.mask_pool)
+        return list(self.mask_head(pooled).split([len(b) for b in boxes]))
+
+
+def build_detic(config: DeticConfig) -> Detic:
+    """A Detic model of random weights, in evaluation mode."""
+    pooled = config.pyramid_channels * config.box_pool**2
+    return Detic(
+        config,
+        backbone=build_backbone(config.backbone),
+        neck=FeaturePyramid(config.backbone.channels, config.pyramid_channels),
+        proposal_head=CenterNetHead(config.pyramid_channels, config.proposals.num_convs),
+        stages=[CascadeStage(pooled, config.hidden, config.embedding) for _ in config.delta_weights],
+        mask_head=MaskHead(config.pyramid_channels, config.mask_convs),
+    ).eval()

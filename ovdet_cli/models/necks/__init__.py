@@ -1,1 +1,0 @@
-"""Backbone maps -> feature pyramid."""

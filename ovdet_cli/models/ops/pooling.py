@@ -1,0 +1,43 @@
+"""Region pooling from a feature pyramid: every region from the level that fits its size."""
+
+# N regions, L levels, K channels, P bins a side
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+_CANONICAL_SIZE = 224
+_CANONICAL_LEVEL = 4
+
+
+def assign_levels(boxes_N4: Tensor, finest: int, coarsest: int) -> Tensor:
+    """Pyramid level (finest..coarsest) of each box.
+
+    FPN (arXiv:1612.03144), eq. 1: k = floor(k0 + log2(sqrt(w h) / 224)), here with k0 = 4; the 1e-8 is detectron2's.
+    """
+    areas = (boxes_N4[:, 2] - boxes_N4[:, 0]) * (boxes_N4[:, 3] - boxes_N4[:, 1])
+    levels = torch.floor(_CANONICAL_LEVEL + torch.log2(areas.sqrt() / _CANONICAL_SIZE + 1e-8))
+    return levels.clamp(finest, coarsest).long()
+
+
+def pool_regions(pyramid: list[Tensor], boxes: list[Tensor], bins: int, finest: int = 3) -> Tensor:
+    """Pooled features (N, K, P, P) of the regions of all pictures, one picture after another.
+
+    pyramid: maps (B, K, h, w) at strides 2^finest, 2^(finest + 1), ...; boxes: (n, 4) in network pixels, a tensor a
+    picture. ROIAlign with half-pixel alignment and as many samples a bin as it has pixels (detectron2's ROIAlignV2).
+    """
+    counts = [len(b) for b in boxes]
+    boxes_N4 = torch.cat(boxes)
+    picture_N1 = torch.repeat_interleave(
+        torch.arange(len(boxes), device=boxes_N4.device), torch.tensor(counts, device=boxes_N4.device)
+    ).to(boxes_N4.dtype)[:, None]
+    rois_N5 = torch.cat((picture_N1, boxes_N4), dim=1).to(pyramid[0].dtype)
+    levels_N = assign_levels(boxes_N4, finest, finest + len(pyramid) - 1)
+    pooled = pyramid[0].new_zeros(len(boxes_N4), pyramid[0].shape[1], bins, bins)
+    for i, features in enumerate(pyramid):
+        rows = torch.nonzero(levels_N == finest + i).squeeze(1)
+        if len(rows):
+            pooled[rows] = roi_align(
+                features, rois_N5[rows], bins, spatial_scale=2.0 ** -(finest + i), sampling_ratio=0, aligned=True
+            )
+    return pooled

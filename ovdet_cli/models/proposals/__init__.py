@@ -1,1 +1,0 @@
-"""Feature pyramid -> class-agnostic proposals."""

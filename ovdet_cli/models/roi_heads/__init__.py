@@ -1,1 +1,0 @@
-"""Proposals -> refined boxes, region features, masks."""

@@ -1,0 +1,67 @@
+"""CLIP's ViT-B/32 text tower (arXiv:2103.00020), with open_clip's modules and tokenizer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU, TextTransformer
+from torch import Tensor
+
+from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, write_safetensors
+
+# OpenAI trained with the quick GELU, x * sigmoid(1.702 x); the exact one gives other embeddings.
+_ARCHITECTURE = "ViT-B-32-quickgelu"
+
+KEY_MAP: KeyMap = (
+    # The picture tower and what compares the two.
+    (r"visual\..*", None),
+    (r"logit_scale|logit_bias", None),
+    # Constants of OpenAI's own file.
+    (r"input_resolution|context_length|vocab_size", None),
+    (r"(text\.)?attn_mask", None),
+    (r"(?:text\.)?(transformer\..*|token_embedding\..*|ln_final\..*|positional_embedding|text_projection)", r"\1"),
+)
+
+
+class ClipTextEncoder:
+    """Sentences -> unit vectors of CLIP's text tower."""
+
+    embedding = 512
+
+    def __init__(self, tensors: Mapping[str, Tensor], origin: str) -> None:
+        text = open_clip.get_model_config(_ARCHITECTURE)["text_cfg"]
+        self._tower = TextTransformer(
+            context_length=text["context_length"],
+            vocab_size=text["vocab_size"],
+            width=text["width"],
+            heads=text["heads"],
+            layers=text["layers"],
+            output_dim=self.embedding,
+            act_layer=QuickGELU,
+        ).eval()
+        load_weights(self._tower, tensors, KEY_MAP, origin)
+        self._tokenizer = open_clip.get_tokenizer(_ARCHITECTURE)
+        self.context = int(text["context_length"])
+
+    @classmethod
+    def from_file(cls, path: Path) -> "ClipTextEncoder":
+        """The tower of a CLIP checkpoint: whole or text tower alone, in open_clip's names."""
+        return cls(read_checkpoint(path), str(path))
+
+    def num_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence with its start and end marks; more than `context` do not fit."""
+        return len(self._tokenizer.encode(sentence)) + 2
+
+    @torch.inference_mode()
+    def encode(self, sentences: Sequence[str], batch: int = 256) -> Tensor:
+        """Unit vectors float32 (N, 512), row by row. Sentences longer than the context must not come here."""
+        rows = [self._tower(self._tokenizer(list(sentences[i : i + batch]))) for i in range(0, len(sentences), batch)]
+        return F.normalize(torch.cat(rows).float(), dim=1)
+
+
+def convert_text_tower(source: Path, target: Path) -> None:
+    """Writes the text tower alone of a CLIP checkpoint as safetensors, under its own names; atomic."""
+    encoder = ClipTextEncoder.from_file(source)
+    write_safetensors({name: tensor.contiguous() for name, tensor in encoder._tower.state_dict().items()}, target)

@@ -1,0 +1,107 @@
+"""Names -> text embeddings, from the best place that has them."""
+
+# C classes, D embedding width
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from ovdet_cli.errors import VocabularyError
+from ovdet_cli.vocabulary.cache import EmbeddingCache
+from ovdet_cli.vocabulary.prompts import fill_prompt
+from ovdet_cli.vocabulary.vocabulary import Part
+
+if TYPE_CHECKING:
+    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
+
+
+def read_embeddings(path: Path) -> np.ndarray:
+    """A ready-made matrix of text embeddings, float32 (C, D), from a `.npy` or `.safetensors` file.
+
+    A safetensors file holds one matrix, or names the one that counts "embeddings".
+    """
+    try:
+        if path.suffix == ".safetensors":
+            tensors = load_file(path)
+            if len(tensors) != 1 and "embeddings" not in tensors:
+                raise VocabularyError(
+                    f'{path} holds {len(tensors)} tensors ({", ".join(list(tensors)[:4])}); name one "embeddings"'
+                )
+            matrix = tensors.get("embeddings", next(iter(tensors.values())))
+        else:
+            matrix = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise VocabularyError(f"cannot read the embeddings {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, SafetensorError) as error:
+        raise VocabularyError(f"{path} holds no matrix of embeddings (.npy or .safetensors): {error}") from error
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        found = f"{matrix.dtype} {list(matrix.shape)}" if isinstance(matrix, np.ndarray) else "an archive"
+        raise VocabularyError(f"{path} must hold one matrix of numbers [classes, width], not {found}")
+    matrix = matrix.astype(np.float32)
+    if not np.isfinite(matrix).all():
+        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+        raise VocabularyError(f"{path}: row {row} holds a number that is not finite")
+    return matrix
+
+
+def check_embeddings(matrix: np.ndarray, num_classes: int, width: int, origin: str) -> None:
+    """VocabularyError unless the matrix has a row a class and the model's width."""
+    if matrix.shape == (num_classes, width):
+        return
+    hint = "; it seems transposed" if matrix.shape == (width, num_classes) else ""
+    raise VocabularyError(
+        f"{origin} is {matrix.shape[0]} x {matrix.shape[1]}, but the vocabulary has {num_classes} names "
+        f"and the model's text embeddings are {width} wide: {num_classes} x {width} is needed{hint}"
+    )
+
+
+class TextEmbedder:
+    """Embeds names with a text tower that is loaded when the cache does not have them.
+
+    tower_hash: what tells this tower from others. open_tower: loads it.
+    """
+
+    def __init__(
+        self, open_tower: "Callable[[], ClipTextEncoder]", tower_hash: str, prompt: str, cache: EmbeddingCache
+    ) -> None:
+        self._open_tower = open_tower
+        self._tower_hash = tower_hash
+        self._prompt = prompt
+        self._cache = cache
+
+    @cached_property
+    def _tower(self) -> "ClipTextEncoder":
+        return self._open_tower()
+
+    def embed(self, names: Sequence[str]) -> np.ndarray:
+        """Unit vectors float32 (C, D); VocabularyError lists names that do not fit the tower's context."""
+        sentences = [fill_prompt(self._prompt, name) for name in names]
+        vectors = self._cache.get(self._tower_hash, sentences)
+        if vectors is None:
+            tower = self._tower
+            long = [name for name, text in zip(names, sentences, strict=True) if tower.num_tokens(text) > tower.context]
+            if long:
+                shown = "; ".join(f"{name[:60]!r} ({tower.num_tokens(name)} tokens)" for name in long[:5])
+                raise VocabularyError(
+                    f"{len(long)} names are longer than the {tower.context} tokens of the text tower: {shown}. "
+                    "Shorten them"
+                )
+            vectors = tower.encode(sentences).numpy()
+            self._cache.put(self._tower_hash, sentences, vectors)
+        return vectors
+
+
+def published_embeddings(part: Part, path: Path) -> np.ndarray:
+    """The published embeddings float32 (C, D) of a built-in list."""
+    matrix = read_embeddings(path)
+    if len(matrix) != len(part.names):
+        raise VocabularyError(
+            f"{path} has {len(matrix)} rows for the {len(part.names)} names of {part.origin}; "
+            f"bring it again with `ovdet models pull {part.origin} --force`"
+        )
+    return matrix

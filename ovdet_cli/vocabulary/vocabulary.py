@@ -1,0 +1,149 @@
+"""Vocabulary: class names in order, and the files they come from."""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from ovdet_cli.errors import VocabularyError
+
+BUILT_IN = ("lvis", "coco", "openimages", "objects365", "imagenet21k")
+"""Vocabularies that `--vocab` knows by name."""
+MODEL = "model"
+"""Stands for the checkpoint's own classifier columns."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Names of a vocabulary that share an origin.
+
+    origin: a built-in list's name, "model", or None for a person's own words.
+    category_ids: official ids where the list has some.
+    """
+
+    names: tuple[str, ...]
+    origin: str | None = None
+    category_ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.category_ids is not None and len(self.category_ids) != len(self.names):
+            raise ValueError(f"{len(self.category_ids)} category ids for {len(self.names)} names")
+
+
+@dataclass(frozen=True, init=False)
+class Vocabulary:
+    """Class names in order; a name's row is its class_id.
+
+    A name may stand more than once: rows keep their number whatever the names are. See `duplicates`.
+    """
+
+    parts: tuple[Part, ...]
+
+    def __init__(self, names: Sequence[str] = (), *, parts: Sequence[Part] | None = None) -> None:
+        if isinstance(names, str):
+            raise TypeError("names is a list of names; for one text with commas use Vocabulary.from_classes")
+        object.__setattr__(self, "parts", tuple(parts) if parts is not None else (Part(tuple(names)),))
+        if not self.names:
+            raise VocabularyError("the vocabulary is empty: name at least one thing to look for")
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> "Vocabulary":
+        """A built-in list by its name, else a text file."""
+        text = str(name_or_path)
+        return cls.built_in(text) if text in BUILT_IN else cls.from_file(Path(name_or_path))
+
+    @classmethod
+    def built_in(cls, name: str) -> "Vocabulary":
+        """lvis, coco, openimages, objects365 or imagenet21k, in the official order."""
+        if name not in BUILT_IN:
+            raise VocabularyError(f"no built-in vocabulary is called {name!r}; there are {', '.join(BUILT_IN)}")
+        return cls(parts=[_built_in_part(name)])
+
+    @classmethod
+    def from_classes(cls, text: str) -> "Vocabulary":
+        """Names between commas, blanks around them removed: "cat,hot dog"."""
+        names = [name.strip() for name in text.split(",")]
+        if not any(names):
+            raise VocabularyError(f"no class name in {text!r}; write for example --classes 'cat,hot dog'")
+        return cls([name for name in names if name])
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Vocabulary":
+        """A UTF-8 text file: a name a line; blank lines and comments (`#` alone or between blanks) do not count."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            lists = ", ".join((*BUILT_IN, MODEL))
+            raise VocabularyError(
+                f"cannot read the vocabulary {path}: {error.strerror}; a file of names, or one of {lists}"
+            ) from error
+        if not (names := parse_names(data, str(path))):
+            raise VocabularyError(f"the vocabulary {path} holds no name: write one a line")
+        return cls(names)
+
+    def __add__(self, other: "Vocabulary") -> "Vocabulary":
+        return Vocabulary(parts=self.parts + other.parts)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name; the place is the class_id."""
+        return tuple(name for part in self.parts for name in part.names)
+
+    @cached_property
+    def category_ids(self) -> tuple[int, ...]:
+        """Ids for COCO files: the official ones where one built-in list is the whole vocabulary, else class_id + 1."""
+        if len(self.parts) == 1 and self.parts[0].category_ids is not None:
+            return self.parts[0].category_ids
+        return tuple(range(1, len(self) + 1))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the names in order."""
+        return hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def duplicates(self) -> list[str]:
+        """Names of a person's own words that stand more than once, in order of first appearance."""
+        own = Counter(name for part in self.parts if part.origin is None for name in part.names)
+        counts = Counter(self.names)
+        return [name for name in own if counts[name] > 1]
+
+
+def parse_names(data: bytes, origin: str) -> list[str]:
+    """The names in a vocabulary file's bytes; VocabularyError names the line that is not UTF-8."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise VocabularyError(f"{origin} is UTF-16 text; save it as UTF-8")
+    data = data.removeprefix(b"\xef\xbb\xbf")  # what Windows editors put before UTF-8
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise VocabularyError(
+            f"{origin}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8 (Latin-1?); save the file as UTF-8"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise VocabularyError(f"{origin}, line {line}: a NUL character; this is no text file")
+    # Inside a line a comment needs blanks around its sign, so that "jersey #10" and "C#" stay names.
+    lines = (re.split(r"\s#(?:\s|$)", line, maxsplit=1)[0].strip() for line in re.split(r"\r\n|\r|\n", text))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@lru_cache(maxsize=None)
+def _built_in_part(name: str) -> Part:
+    if name == "imagenet21k":
+        from timm.data import ImageNetInfo
+
+        # A synset's description is its lemmas between commas: the first one is the usual word.
+        return Part(tuple(d.split(",")[0].strip() for d in ImageNetInfo("imagenet21k").label_descriptions()), name)
+    with (files("ovdet_cli.vocabulary") / "lists" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Open Images names its classes by a code, not a number, so its rows are counted.
+    return Part(tuple(row["name"] for row in rows), name, tuple(int(row["id"]) for row in rows))
