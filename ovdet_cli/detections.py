@@ -36,6 +36,8 @@ class Mask:
             is_twin[1:] |= same
             is_twin[:-1] |= same
             edges = edges[~is_twin]
+        if len(edges) and edges[-1] == height * width:
+            edges = edges[:-1]  # the end of the picture ends the last run anyway
         return cls(size_hw, np.diff(edges, prepend=0, append=height * width).astype(np.int64))
 
     def crop(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:

@@ -30,7 +30,15 @@ class ModelError(OvdetError):
 
 
 class MissingAssetError(ModelError):
-    """Weights, a text tower or embeddings are not on this machine yet."""
+    """Weights, a text tower or embeddings are not on this machine yet.
+
+    name: what `ovdet models pull` brings it by. size_text: how much that downloads.
+    """
+
+    def __init__(self, message: str, name: str, size_text: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.size_text = size_text
 
 
 class DownloadError(OvdetError):

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Rich itself honours NO_COLOR, FORCE_COLOR and TERM=dumb.
 err = Console(stderr=True, highlight=False)
@@ -42,5 +43,5 @@ def print_table(title: str | None, header: Sequence[str], rows: Sequence[Sequenc
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*(Text(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
     out.print(table)

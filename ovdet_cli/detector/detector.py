@@ -5,9 +5,10 @@
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -25,54 +26,12 @@ from ovdet_cli.models.detic.keys import COLUMNS, KEY_MAP, recognise
 from ovdet_cli.models.detic.model import build_detic
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import MODELS, RECOMMENDED, ModelSpec, find_model
+from ovdet_cli.models.zoo import MODELS, RECOMMENDED, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
+Facts = TypeVar("Facts", Rules, Preprocess)
+_GPU_BATCH = 8
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How pictures are detected; None stands for the model's own default."""
-
-    threshold: float | None = None
-    """A detection's score is above this."""
-    nms_iou: float | None = None
-    """IoU above which the weaker of two boxes of a class goes."""
-    max_detections: int | None = None
-    """At most so many a picture."""
-    one_class: bool | None = None
-    """A region may take its best class only."""
-    short_side: int | None = None
-    """Pixels of the network input's shorter side."""
-    max_size: int | None = None
-    """Limit of its longer side."""
-    with_masks: bool = True
-    """Run the mask head."""
-    max_batch: int = 1
-    """Pictures that go through the network together, at most."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("threshold", 0.0, 1.0), ("nms_iou", 0.0, 1.0)):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
-        for name in ("max_detections", "short_side", "max_size", "max_batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} must be at least 1, not {value}")
-
-    def completed(self, spec: ModelSpec) -> "Settings":
-        """These settings with the model's defaults where None stood."""
-        defaults = {
-            "threshold": spec.rules.threshold,
-            "nms_iou": spec.rules.nms_iou,
-            "max_detections": spec.rules.max_detections,
-            "one_class": spec.rules.one_class,
-            "short_side": spec.preprocess.short_side,
-            "max_size": spec.preprocess.max_size,
-        }
-        return replace(self, **{k: v for k, v in defaults.items() if getattr(self, k) is None})
 
 
 def choose_model(model: str | None, weights: Path | None, names: Sequence[str] = ()) -> ModelSpec:
@@ -94,6 +53,10 @@ class Detector:
     model: short name or official file stem; default: the one `ovdet models use` set, else detic-swin-b.
     weights: a local checkpoint (`.pth` as published, or `.safetensors`) in place of the pulled one.
     device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16.
+    threshold, nms_iou, max_detections, one_class: the model's `Rules`; short_side, max_size: the network input's
+    size in pixels; None stands for the model's official default. masks: whether to run the mask head. batch: pictures
+    that go through the network together, at most (default: 8 on an NVIDIA GPU, else 1); halved for good when memory
+    runs out.
     Raises MissingAssetError where weights are not on this machine; nothing is ever downloaded here.
     """
 
@@ -104,8 +67,17 @@ class Detector:
         weights: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
-        settings: Settings = Settings(),  # noqa: B008  frozen
+        threshold: float | None = None,
+        nms_iou: float | None = None,
+        max_detections: int | None = None,
+        one_class: bool | None = None,
+        short_side: int | None = None,
+        max_size: int | None = None,
+        masks: bool = True,
+        batch: int | None = None,
     ) -> None:
+        if batch is not None and batch < 1:
+            raise UsageError(f"the batch must be at least 1, not {batch}")
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision, self.device)
         given = None if weights is None else Path(weights).expanduser()
@@ -113,14 +85,27 @@ class Detector:
         self.spec = choose_model(model, given, list(tensors or ()))
         self.weights = given or store.require(self.spec.weights)
         self._tensors = tensors if tensors is not None else read_checkpoint(self.weights)
+        self.rules = _override(
+            self.spec.rules,
+            threshold=threshold,
+            nms_iou=nms_iou,
+            max_detections=max_detections,
+            one_class=one_class,
+        )
         self._model = build_detic(self.spec.config)
         load_weights(self._model, self._tensors, KEY_MAP, str(self.weights))
         self._model.to(self.device)
-        self.settings = settings.completed(self.spec)
-        self._preprocessor = Preprocessor(self.spec.preprocess, self.settings.short_side, self.settings.max_size)
-        self._max_batch = self.settings.max_batch
+        self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
+        self.with_masks = masks
+        self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """How pictures become the network's input."""
+        return self._preprocessor.spec
+
+    @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weight file."""
         noted = store.facts(self.spec.weights)
@@ -177,10 +162,12 @@ class Detector:
         """Detections of pictures of one padded size; halves the batch for good when memory runs out."""
         found: list[Detections] = []
         while len(found) < len(pictures):
-            batch = pictures[len(found) : len(found) + self._max_batch]
+            batch = pictures[len(found) : len(found) + self.batch]
             try:
                 found += self._detect_batch(batch, words)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 if len(batch) == 1:
@@ -189,8 +176,8 @@ class Detector:
                         f"the memory of {self.device} does not hold one picture of {w}x{h}; "
                         "try a smaller --imgsz or --max-size, --precision fp16, or --device cpu"
                     ) from error
-                self._max_batch = len(batch) // 2
-                log.warning("out of memory: going on with batches of %d", self._max_batch)
+                self.batch = len(batch) // 2
+                log.warning("out of memory: going on with batches of %d", self.batch)
         return found
 
     @torch.inference_mode()
@@ -204,27 +191,34 @@ class Detector:
             regions = self._model.propose(pyramid, [p.size_hw for p in pictures])
             chosen = [self._choose(r, words) for r in regions]
             masks = None
-            if self.settings.with_masks and any(len(scores) for _, _, scores in chosen):
+            if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
         return [
-            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self.settings.with_masks)
+            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self.with_masks)
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
         ]
 
     def _choose(self, regions: Regions, words: Words) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes in network pixels, class ids and scores of the detections of one picture."""
-        settings = self.settings
-        assert settings.threshold is not None and settings.nms_iou is not None
-        assert settings.max_detections is not None and settings.one_class is not None
         rows, class_ids, scores = select_detections(
             regions.boxes_R4,
             self._model.classify(regions, words.texts),
-            threshold=settings.threshold,
-            nms_iou=settings.nms_iou,
-            max_detections=settings.max_detections,
-            one_class=settings.one_class,
+            threshold=self.rules.threshold,
+            nms_iou=self.rules.nms_iou,
+            max_detections=self.rules.max_detections,
+            one_class=self.rules.one_class,
         )
         return regions.boxes_R4[rows], class_ids, scores
+
+
+def _override(defaults: Facts, **values: Any) -> Facts:
+    """The defaults with the values that are not None in their place."""
+    return replace(defaults, **{name: value for name, value in values.items() if value is not None})
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """True for the GPU's error, numpy's, and the one that torch raises on the CPU, which has no type of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ def resized_size(size_hw: tuple[int, int], short_side: int, max_size: int) -> tu
     """
     height, width = size_hw
     scale = short_side / min(height, width)
-    new_height, new_width = (float(short_side), scale * width) if height < width else (scale * height, float(short_side))
+    new_height, new_width = (
+        (float(short_side), scale * width) if height < width else (scale * height, float(short_side))
+    )
     if max(new_height, new_width) > max_size:
         shrink = max_size / max(new_height, new_width)
         new_height, new_width = new_height * shrink, new_width * shrink
@@ -48,15 +50,13 @@ class Prepared:
 class Preprocessor:
     """Resize (Pillow's bilinear, on bytes), normalise, pad with zeros."""
 
-    def __init__(self, spec: Preprocess, short_side: int | None = None, max_size: int | None = None) -> None:
+    def __init__(self, spec: Preprocess) -> None:
         self.spec = spec
-        self.short_side = short_side or spec.short_side
-        self.max_size = max_size or spec.max_size
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """An RGB uint8 picture (H, W, 3), resized; Pillow's filter is the official one and no other equals it."""
         original_hw = (image.shape[0], image.shape[1])
-        h, w = resized_size(original_hw, self.short_side, self.max_size)
+        h, w = resized_size(original_hw, self.spec.short_side, self.spec.max_size)
         resized = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((w, h), Image.Resampling.BILINEAR))
         d = self.spec.divisor
         return Prepared(resized, (h, w), original_hw, (h + -h % d, w + -w % d))

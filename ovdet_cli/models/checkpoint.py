@@ -5,6 +5,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -51,7 +52,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _numpy_globals() -> list[object]:
+def _numpy_globals() -> list[Any]:
     """What older detectron2 files need besides tensors: plain numpy numbers and arrays, which run nothing."""
     import numpy as np
 

@@ -61,16 +61,16 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch_patiently(address, part, progress, waits_s, sleep)
         found = hash_file(part.path)
+        if sha256 is None or found == sha256.lower():
+            part.finish()
+            return found
+        part.clear()
     except OSError as error:
         raise _disk_error(address, target, error) from error
-    if sha256 is not None and found != sha256.lower():
-        part.clear()
-        raise DownloadError(
-            f"{address} has sha256 {found} but {sha256.lower()} is expected. The file was thrown away; "
-            "try again, and if it stays so, do not trust that address"
-        )
-    part.finish()
-    return found
+    raise DownloadError(
+        f"{address} has sha256 {found} but {sha256.lower()} is expected. The file was thrown away; "
+        "try again, and if it stays so, do not trust that address"
+    )
 
 
 def mirrored(url: str) -> str:
@@ -129,6 +129,12 @@ class _Part:
         except (OSError, ValueError, TypeError):
             return None
 
+    @property
+    def resumable(self) -> int:
+        """Bytes that a later request may go on from: without a validator nobody could tell a changed file."""
+        publication = self.publication
+        return self.size if publication is not None and publication.validator is not None else 0
+
     def begin(self, publication: _Publication) -> None:
         """Starts anew; the bytes go first, so that a note never stands beside another version's bytes."""
         self.clear()
@@ -157,7 +163,9 @@ def _fetch_patiently(
             tries = 1 if part.size > most else tries + 1
             most = max(most, part.size)
             if tries > len(waits_s):
-                kept = f" {part.size} bytes are kept and the next try goes on from there;" if part.size else ""
+                kept = (
+                    f" {part.resumable} bytes are kept and the next try goes on from there;" if part.resumable else ""
+                )
                 raise DownloadError(
                     f"{address} could not be fetched: {error}.{kept} look at the network (a proxy is read from "
                     "https_proxy; OVDET_MIRROR names another address) and run the command again"
@@ -168,8 +176,7 @@ def _fetch_patiently(
 def _fetch(address: str, part: _Part, progress: Progress | None) -> None:
     """One request that brings the rest of the part; _BrokenError if not all of it came."""
     noted = part.publication
-    # Without a validator nobody could tell a changed file, so such a part is not continued.
-    have = part.size if noted is not None and noted.url == address and noted.validator is not None else 0
+    have = part.resumable if noted is not None and noted.url == address else 0
     if noted is not None and have and have == noted.total:
         return
     headers = {"User-Agent": "ovdet", "Accept-Encoding": "identity"}

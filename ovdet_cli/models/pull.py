@@ -82,7 +82,7 @@ def _pull_one(
 ) -> Pulled:
     if store.is_present(asset) and not force:
         return _present(asset)
-    with store.locked(asset, lambda: tell(f"another ovdet is fetching {asset.name}: waiting for it")):
+    with store.locked(asset, lambda: tell(f"another ovdet is fetching {store.short_name(asset)}: waiting for it")):
         if store.is_present(asset) and not force:  # brought by the other process meanwhile
             return _present(asset)
         source, target = store.download_path(asset), store.converted_path(asset)
@@ -92,17 +92,17 @@ def _pull_one(
         try:
             _check_hash(asset, published, force)
             _convert(asset, source, target, tell)
-        except OutputError:  # a full disk: the download is good and the next pull converts it
-            raise
-        except OvdetError as error:
-            if was_there:
-                raise type(error)(
-                    f"{error} [read from {source}; delete that file or use --force to fetch it]"
-                ) from error
-            source.unlink()
-            raise
         except OSError as error:
             raise OutputError(f"{target} cannot be written: {error.strerror or error}") from error
+        except (OutputError, MemoryError):  # the download is good: the next pull converts it
+            raise
+        except Exception as error:
+            if not was_there:
+                source.unlink()
+            elif isinstance(error, OvdetError):
+                kind = DownloadError if isinstance(error, DownloadError) else ModelError
+                raise kind(f"{error}. It was read from {source}; --force fetches it anew") from error
+            raise
         store.write_facts(
             asset,
             source="by hand" if was_there else mirrored(asset.url),
@@ -145,7 +145,7 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
         _check_embeddings(asset, source)
         source.replace(target)
         return
-    tell(f"converting {asset.name} to safetensors")
+    tell(f"converting {store.short_name(asset)} to safetensors")
     if asset.kind == "weights":
         from ovdet_cli.models.checkpoint import convert_checkpoint
 

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,11 @@ def home() -> Path:
 def find_asset(name: str) -> Asset:
     """The asset of that name, where a model's name stands for its weights; ModelError lists near ones."""
     return TEXT_ENCODERS.get(name) or EMBEDDINGS.get(name) or find_model(name).weights
+
+
+def short_name(asset: Asset) -> str:
+    """What people call the asset: weights go by their model's short name."""
+    return next((spec.name for spec in MODELS.values() if spec.weights == asset), asset.name)
 
 
 def converted_path(asset: Asset) -> Path:
@@ -97,8 +102,7 @@ def require(asset: Asset) -> Path:
     found = path(asset)
     if found.is_file():
         return found
-    spec = next((spec for spec in MODELS.values() if spec.weights == asset), None)
-    name = spec.name if spec else asset.name
+    name = short_name(asset)
     pull = f"ovdet models pull {name}"
     by_hand = f"put the published file ({asset.url}) at {handed_path(asset)}"
     what, ways = {
@@ -110,9 +114,8 @@ def require(asset: Asset) -> Path:
         ),
     }[asset.kind]
     verb = "is" if asset.kind == "text-encoder" else "are"
-    raise MissingAssetError(
-        f"{what} {verb} not on this machine. Run `{pull}` (about {size_text(asset.size)}); or {ways}"
-    )
+    size = f"about {size_text(asset.size)}"
+    raise MissingAssetError(f"{what} {verb} not on this machine. Run `{pull}` ({size}); or {ways}", name, size)
 
 
 def facts(asset: Asset) -> dict[str, Any] | None:
@@ -157,8 +160,7 @@ def default_model() -> str | None:
 def set_default_model(name: str) -> None:
     """Makes a model of the zoo the default; ModelError if the zoo has none of that name."""
     spec = find_model(name)
-    make_folder(home())
-    with FileLock(home() / "config.json.lock"):
+    with _held(home() / "config.json.lock", lambda: None):
         try:
             config = _read_config()
         except ModelError:  # a damaged file is mended by writing it anew
@@ -170,7 +172,7 @@ def _read_config() -> dict[str, Any]:
     file = home() / "config.json"
     try:
         config = json.loads(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read ({error}); `ovdet models use NAME` writes it anew") from error
@@ -203,18 +205,22 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be made: {error.strerror or error}{_ELSEWHERE}") from error
 
 
-@contextmanager
-def locked(asset: Asset, on_wait: Callable[[], None]) -> Iterator[None]:
+def locked(asset: Asset, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
     """Held while an asset is brought, so that two processes do not write one file; `on_wait` tells of a wait."""
-    make_folder(download_path(asset).parent)
-    lock = FileLock(download_path(asset).with_name(asset.file_name + ".lock"))
+    return _held(download_path(asset).with_name(asset.file_name + ".lock"), on_wait)
+
+
+@contextmanager
+def _held(file: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    make_folder(file.parent)
+    lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         on_wait()
         lock.acquire()
     except OSError as error:
-        raise OutputError(f"{lock.lock_file} cannot be written: {error.strerror or error}{_ELSEWHERE}") from error
+        raise OutputError(f"{file} cannot be written: {error.strerror or error}{_ELSEWHERE}") from error
     try:
         yield
     finally:

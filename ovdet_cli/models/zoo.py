@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ovdet_cli.errors import ModelError
+from ovdet_cli.errors import ModelError, UsageError
 from ovdet_cli.models.detic import config as detic
 
 _DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
@@ -44,6 +44,10 @@ class Preprocess:
     divisor: int = 32
     """Height and width are padded with zeros to a multiple of this, after normalising."""
 
+    def __post_init__(self) -> None:
+        if self.short_side < 1 or self.max_size < 1:
+            raise UsageError(f"the network's input must have sides of 1 or more, not {self.short_side}/{self.max_size}")
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -57,6 +61,13 @@ class Rules:
     """At most so many a picture."""
     one_class: bool = True
     """Every region may take its best class only."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("threshold", self.threshold), ("IoU of the suppression", self.nms_iou)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"the {name} must lie between 0 and 1, not {value:g}")
+        if self.max_detections < 1:
+            raise UsageError(f"at least 1 detection a picture must be allowed, not {self.max_detections}")
 
 
 @dataclass(frozen=True)

@@ -1,45 +1,48 @@
-"""Sink: where the frames of a run and their detections go, in input order."""
+"""Format name -> the sink that writes it; the contract itself stands in sink.py."""
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
-from ovdet_cli.detections import Detections
-from ovdet_cli.frame import Failure, Frame, SourceInfo
+from ovdet_cli.errors import UsageError
+from ovdet_cli.results.coco import CocoSink
+from ovdet_cli.results.csv_table import CsvSink
+from ovdet_cli.results.jsonl import JsonlSink
+from ovdet_cli.results.sink import Sink
+
+__all__ = ["RECORD_FORMATS", "Sink", "check_formats", "open_record_sinks"]
+
+SinkOpener = Callable[[Path, Sequence[str], Sequence[int] | None], Sink]
+
+RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category ids) -> sink
+    "jsonl": lambda folder, labels, category_ids: JsonlSink(folder / "detections.jsonl", labels),
+    "csv": lambda folder, labels, category_ids: CsvSink(folder, labels),
+    "coco": lambda folder, labels, category_ids: CocoSink(folder, labels, category_ids),
+}
 
 
-class Sink(ABC):
-    """Receives a whole run in input order; a context manager that owns its files.
+def check_formats(names: Sequence[str]) -> None:
+    """UsageError unless every record format is known and there is one."""
+    if unknown := [name for name in names if name not in RECORD_FORMATS]:
+        raise UsageError(f"unknown record format {unknown[0]!r}; known are {', '.join(RECORD_FORMATS)}")
+    if not names:
+        raise UsageError(f"name at least one record format: {', '.join(RECORD_FORMATS)}")
 
-    For every input: `begin(source)`, then `write` or `skip` for each of its frames, then `end(source)`.
-    Only sinks with `wants_every_frame` are handed frames that were not sampled (with the last boxes found);
-    every other one sees analysed frames and failures alone.
+
+def open_record_sinks(
+    folder: Path, formats: Sequence[str], labels: Sequence[str], *, category_ids: Sequence[int] | None = None
+) -> list[Sink]:
+    """The sinks of `formats`, in that order and each once, their files new and empty in `folder`.
+
+    labels: the vocabulary's names, by class id. category_ids: the data set's own ids, by class id (COCO only).
+
+    Raises:
+        UsageError: a format is unknown. OutputError: a file cannot be made; those already open are closed.
     """
-
-    wants_every_frame = False
-
-    def begin(self, source: SourceInfo) -> None:  # noqa: B027  an input's start concerns few sinks
-        """Called before the first frame of an input."""
-
-    @abstractmethod
-    def write(self, frame: Frame, detections: Detections) -> None:
-        """Takes one frame and what was found in it."""
-
-    @abstractmethod
-    def skip(self, failure: Failure) -> None:
-        """Takes a frame that could not be decoded or analysed."""
-
-    def end(self, source: SourceInfo) -> None:  # noqa: B027
-        """Called after the last frame of an input, also when the run is interrupted inside it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Finishes the files; safe to call twice."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    check_formats(formats)
+    with ExitStack() as opened:
+        sinks = [
+            opened.enter_context(RECORD_FORMATS[name](folder, labels, category_ids)) for name in dict.fromkeys(formats)
+        ]
+        opened.pop_all()
+    return sinks

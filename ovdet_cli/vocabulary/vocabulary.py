@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -136,14 +136,13 @@ def parse_names(data: bytes, origin: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _built_in_part(name: str) -> Part:
     if name == "imagenet21k":
         from timm.data import ImageNetInfo
 
         # A synset's description is its lemmas between commas: the first one is the usual word.
         return Part(tuple(d.split(",")[0].strip() for d in ImageNetInfo("imagenet21k").label_descriptions()), name)
-    with (files("ovdet_cli.vocabulary") / "lists" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    # Open Images names its classes by a code, not a number, so its rows are counted.
+    text = (files("ovdet_cli.vocabulary") / "lists" / f"{name}.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
     return Part(tuple(row["name"] for row in rows), name, tuple(int(row["id"]) for row in rows))

@@ -42,7 +42,8 @@ def build_timm_convnext(variant: str) -> nn.Module:
     for name, stage in model.named_children():
         if name.startswith("stages_") and isinstance(stage.downsample, nn.Sequential):
             norm = stage.downsample[0]
-            stage.downsample[0] = SampleVarianceNorm2d(len(norm.weight), norm.eps)
+            assert isinstance(norm, nn.LayerNorm)
+            stage.downsample[0] = SampleVarianceNorm2d(norm.normalized_shape[0], norm.eps)
     return model
 
 

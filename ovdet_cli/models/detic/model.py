@@ -67,9 +67,7 @@ class Detic(nn.Module):
             moved = decode_deltas(deltas, torch.cat(boxes), weights).split(counts)
             boxes = [clip_boxes(b, size) for b, size in zip(moved, sizes_hw, strict=True)]
         features_RSD = torch.stack(features, dim=1).split(counts)
-        return [
-            Regions(b, p.scores_P, f) for b, p, f in zip(boxes, proposals, features_RSD, strict=True)
-        ]
+        return [Regions(b, p.scores_P, f) for b, p, f in zip(boxes, proposals, features_RSD, strict=True)]
 
     def classify(self, regions: Regions, texts: Tensor) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""

@@ -1,0 +1,169 @@
+"""Options of `ovdet detect` and `ovdet video`, as Annotated aliases."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WORDS, _MODEL, _OUTPUT = "Words", "Model", "Output"
+_DETECTION, _VIDEO, _RUNNING = "Detection", "Video", "Running"
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Folders (walked recursively), files, quoted globs, @list.txt, or - for a list on standard input.",
+        show_default=False,
+    ),
+]
+
+Vocab = Annotated[
+    str | None,
+    typer.Option(
+        "--vocab",
+        metavar="FILE|NAME",
+        rich_help_panel=_WORDS,
+        help="Words to look for: a UTF-8 text file, one name a line; or lvis, coco, openimages, objects365, "
+        "imagenet21k; or model for the checkpoint's own classes. Default: the model's own list.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option("--classes", metavar="A,B", rich_help_panel=_WORDS, help='Words between commas: "cat,hot dog".'),
+]
+Embeddings = Annotated[
+    Path | None,
+    typer.Option(
+        "--embeddings",
+        metavar="FILE",
+        rich_help_panel=_WORDS,
+        help="Ready text embeddings (.npy or .safetensors, classes x width) in the vocabulary's order.",
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", rich_help_panel=_MODEL, help="A model of `ovdet models list`."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", rich_help_panel=_MODEL, help="A local checkpoint: .pth or .safetensors."),
+]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", rich_help_panel=_MODEL, help="auto, cpu, cuda, cuda:N or mps.")
+]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="P", rich_help_panel=_MODEL, help="auto, fp32, bf16 or fp16.")
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch",
+        min=1,
+        rich_help_panel=_MODEL,
+        help="Pictures that go through the network together; halved when memory runs out. Default: 8 on a GPU, else 1.",
+    ),
+]
+ShortSide = Annotated[
+    int | None,
+    typer.Option("--imgsz", min=1, rich_help_panel=_MODEL, help="Shorter side of the network's input, in pixels."),
+]
+MaxSize = Annotated[
+    int | None,
+    typer.Option("--max-size", min=1, rich_help_panel=_MODEL, help="Limit of the longer side of the network's input."),
+]
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold", "--conf", min=0, max=1, rich_help_panel=_DETECTION, help="Draw and count scores above this."
+    ),
+]
+RecordThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--record-threshold",
+        min=0,
+        max=1,
+        rich_help_panel=_DETECTION,
+        help="Record weaker detections too, above this. Default: the threshold.",
+    ),
+]
+NmsIou = Annotated[
+    float | None,
+    typer.Option("--nms", "--iou", min=0, max=1, rich_help_panel=_DETECTION, help="IoU of suppression in a class."),
+]
+MaxDet = Annotated[
+    int | None, typer.Option("--max-det", min=1, rich_help_panel=_DETECTION, help="Detections a picture, at most.")
+]
+OneClass = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-class/--all-classes",
+        rich_help_panel=_DETECTION,
+        help="Whether a region takes its best class only, or every class above the threshold.",
+    ),
+]
+
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        rich_help_panel=_OUTPUT,
+        help="Run folder. Default: ./<input name>-ovdet. With - the records go to standard output and nothing to disk.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", rich_help_panel=_OUTPUT, help="Write an existing run folder anew.")
+]
+Formats = Annotated[
+    str, typer.Option("--format", metavar="F,G", rich_help_panel=_OUTPUT, help="Record formats: jsonl, csv, coco.")
+]
+RenderMode = Annotated[
+    str,
+    typer.Option(
+        "--render",
+        metavar="all|hits|none",
+        rich_help_panel=_OUTPUT,
+        help="Annotated pictures and video: of every input, of those with detections, or none.",
+    ),
+]
+NoMasks = Annotated[
+    bool, typer.Option("--no-masks", rich_help_panel=_OUTPUT, help="Boxes only; the mask head does not run.")
+]
+NoLabels = Annotated[bool, typer.Option("--no-labels", rich_help_panel=_OUTPUT, help="Draw no names and scores.")]
+JsonSummary = Annotated[
+    bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print run.json on standard output at the end.")
+]
+
+Every = Annotated[
+    int,
+    typer.Option(
+        "--every", "--vid-stride", min=1, rich_help_panel=_VIDEO, help="Analyse every Nth frame; the others keep its boxes."
+    ),
+]
+Fps = Annotated[
+    str | None, typer.Option("--fps", metavar="F", rich_help_panel=_VIDEO, help="Analyse F frames a second (30000/1001 too).")
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--start", metavar="TIME", rich_help_panel=_VIDEO, help="From here: seconds, M:SS or H:MM:SS."),
+]
+EndTime = Annotated[
+    str | None, typer.Option("--end", metavar="TIME", rich_help_panel=_VIDEO, help="Up to here, likewise.")
+]
+
+Workers = Annotated[
+    int, typer.Option("--workers", "-j", min=1, rich_help_panel=_RUNNING, help="Threads that decode pictures.")
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option("--max-failures", min=0, rich_help_panel=_RUNNING, help="Stop when more inputs than this failed."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", rich_help_panel=_RUNNING, help="Say what would be done, and do nothing.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=_RUNNING, help="Errors and warnings only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", rich_help_panel=_RUNNING, help="Say more.")]

@@ -1,0 +1,360 @@
+"""What the user names -> the pictures and videos meant, each with a name that is stable and its own."""
+
+import os
+import sys
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TextIO
+
+from ovdet_cli.errors import InputError, UsageError
+from ovdet_cli.frame import Failure, SourceInfo
+from ovdet_cli.media.images import IMAGE_SUFFIXES, is_picture
+from ovdet_cli.media.video import VIDEO_SUFFIXES, has_video_stream
+from ovdet_cli.media.walk import FoundFile, Unreadable, is_pattern, is_run_folder, matches, split_pattern, walk
+
+Kind = Literal["image", "video"]
+ALL_KINDS: frozenset[str] = frozenset(("image", "video"))
+
+# These endings also belong to TypeScript.
+_TRANSPORT_SUFFIXES = frozenset((".ts", ".mts"))
+_NOUNS = {"image": "pictures", "video": "videos"}
+
+
+@dataclass(frozen=True)
+class InputList:
+    """The inputs of a run, in order.
+
+    missing: entries of a list that are not there or not ours, and folders that cannot be opened; they become records.
+    skipped: what was passed over, by ending ("(none)" for no ending) or reason ("(duplicate)", "(broken link)").
+    name: what the run folder is called by default.
+    """
+
+    sources: tuple[SourceInfo, ...]
+    missing: tuple[Failure, ...] = ()
+    skipped: dict[str, int] = field(default_factory=dict)
+    name: str = "inputs"
+
+
+def collect_inputs(
+    arguments: Sequence[str],
+    *,
+    stdin: TextIO | None = None,
+    kinds: frozenset[str] = ALL_KINDS,
+    exclude: Sequence[Path] = (),
+) -> InputList:
+    """The pictures and videos that folders, files, globs, `@list.txt` and `-` (a list on standard input) name.
+
+    exclude: resolved folders that are never walked, nor is any folder that ovdet wrote a run into.
+
+    Raises:
+        UsageError: an argument names nothing that is there, or nothing of a kind that is read.
+        InputError: a list is not UTF-8 text.
+    """
+    if not arguments:
+        raise UsageError("no input given; name a picture, a video, a folder, a pattern, @list.txt or -")
+    collector = _Collector(kinds, exclude)
+    for argument in arguments:
+        if argument == "-":
+            collector.add_list(_stdin_text(stdin), None, "-")
+        elif argument.startswith("@") and len(argument) > 1:
+            path = Path(argument[1:])
+            collector.add_list(_list_text(path), path.parent, argument)
+        else:
+            collector.add(argument)
+    return collector.result(_run_name(arguments))
+
+
+class _Root:
+    """Folder that names are relative to; `folder` of the loose files' root is found when all are known."""
+
+    def __init__(self, folder: str | None) -> None:
+        self.folder = folder
+        self.num_files = 0
+
+
+@dataclass(frozen=True)
+class _Item:
+    root: _Root
+    path: str
+    parts: tuple[str, ...] | None
+    """From the root; None for a loose file."""
+    kind: Kind | None
+    error: str = ""
+
+
+class _Collector:
+    def __init__(self, kinds: frozenset[str], exclude: Sequence[Path]) -> None:
+        self._kinds = kinds
+        self._excluded = {os.path.realpath(folder) for folder in exclude}
+        self._items: list[_Item] = []
+        self._roots: dict[str, _Root] = {}
+        self._loose = _Root(None)
+        self._seen: set[str] = set()
+        self._skipped: Counter[str] = Counter()
+
+    def add(self, argument: str) -> None:
+        """A folder, a file or a pattern that the user named."""
+        path = Path(argument)
+        if path.is_dir():
+            self._add_folder(path, argument)
+        elif os.path.lexists(argument):
+            self._add_file(path)
+        elif is_pattern(argument):
+            self._add_pattern(argument)
+        else:
+            raise UsageError(f"{safe_name(argument)}: no such file or folder")
+
+    def add_list(self, entries: Iterable[str], folder: Path | None, argument: str) -> None:
+        """Entries of a list; those that are not there, or not ours, are kept as failures."""
+        count = 0
+        for count, entry in enumerate(entries, start=1):  # noqa: B007 - the last count is wanted
+            path = _found_entry(entry, folder)
+            if path is None:
+                self._miss(entry, "no such file or folder (named in a list)")
+            elif path.is_dir():
+                before = len(self._items)
+                self._walk(path, None)
+                if len(self._items) == before:
+                    self._miss(entry, f"a folder without {self._wanted()} (named in a list)")
+            else:
+                kind = self._kind_of(path.name, str(path))
+                if kind is None:
+                    self._miss(entry, f"not {self._wanted()} by its ending (named in a list)")
+                else:
+                    self._take(_Item(self._loose, str(path), None, kind), os.path.realpath(path))
+        if not count:
+            raise UsageError(f"{safe_name(argument)}: the list is empty; give one path a line")
+
+    def result(self, name: str) -> InputList:
+        """Everything collected, named."""
+        self._place_loose()
+        prefixes = _prefixes(root for root in dict.fromkeys(item.root for item in self._items) if root.num_files)
+        taken: set[str] = set()
+        sources: list[SourceInfo] = []
+        missing: list[Failure] = []
+        for item in self._items:
+            parts = self._parts(item)
+            if len(prefixes) > 1 and item.root in prefixes:
+                parts = (prefixes[item.root], *parts)
+            unique = _unique(safe_name("/".join(parts)), taken)
+            if item.kind is None:
+                missing.append(Failure(unique, item.error))
+            else:
+                sources.append(SourceInfo(unique, Path(item.path), item.kind))
+        return InputList(tuple(sources), tuple(missing), dict(sorted(self._skipped.items())), name)
+
+    def _add_folder(self, folder: Path, argument: str) -> None:
+        if is_run_folder(argument):
+            raise UsageError(f"{safe_name(argument)}: is the folder of an ovdet run; name the folder of its pictures")
+        self._require(folder, None, argument)
+
+    def _add_pattern(self, pattern: str) -> None:
+        folder, varying = split_pattern(pattern)
+        if not folder.is_dir():
+            raise UsageError(f"{safe_name(pattern)}: no such folder: {safe_name(str(folder))}")
+        self._require(folder, varying, pattern)
+
+    def _require(self, folder: Path, pattern: tuple[str, ...] | None, argument: str) -> None:
+        """Walks, and complains where that finds nothing."""
+        before, skipped_before = len(self._items), Counter(self._skipped)
+        self._walk(folder, pattern)
+        if len(self._items) > before:
+            return
+        skipped = self._skipped - skipped_before
+        if skipped["(duplicate)"]:
+            return
+        if pattern is not None and not skipped:
+            raise UsageError(f"{safe_name(argument)}: the pattern matches no file")
+        told = ", ".join(f"{count} {suffix}" for suffix, count in skipped.most_common(5)) or "it is empty"
+        raise UsageError(f"no {self._wanted()} in {safe_name(argument)} ({'skipped: ' if skipped else ''}{told})")
+
+    def _walk(self, folder: Path, pattern: tuple[str, ...] | None) -> None:
+        root = self._roots.setdefault(os.path.realpath(folder), _Root(os.path.abspath(folder)))  # noqa: PTH100
+        max_depth = None if pattern is None or "**" in pattern else len(pattern)
+
+        def count_skipped(reason: str) -> None:
+            if pattern is None:
+                self._skipped[reason] += 1
+
+        for found in walk(folder, self._excluded.__contains__, count_skipped, max_depth):
+            if isinstance(found, Unreadable) and not found.parts:
+                raise UsageError(f"{safe_name(str(folder))}: the folder cannot be opened: {found.error}")
+            if isinstance(found, Unreadable):
+                self._items.append(_Item(root, "", found.parts, None, f"the folder cannot be opened: {found.error}"))
+            elif pattern is None or matches(found.parts, pattern):
+                self._take_found(root, found)
+
+    def _take_found(self, root: _Root, found: FoundFile) -> None:
+        kind = self._kind_of(found.parts[-1], found.path)
+        if kind is None:
+            self._skipped[_suffix(found.parts[-1]) or "(none)"] += 1
+        else:
+            self._take(_Item(root, found.path, found.parts, kind), found.resolved)
+
+    def _add_file(self, path: Path) -> None:
+        shown = safe_name(str(path))
+        if not path.exists():
+            raise UsageError(f"{shown}: is a link to something that is not there")
+        kind = _kind_of_suffix(_suffix(path.name))
+        if kind is None:
+            kind = "image" if is_picture(path) else "video" if has_video_stream(path) else None
+        if kind is None:
+            endings = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+            raise UsageError(f"{shown}: is neither a picture nor a video; these endings are read: {endings}")
+        if kind not in self._kinds:
+            raise UsageError(f"{shown}: is one of the {_NOUNS[kind]}, but only {self._wanted()} are read here")
+        self._take(_Item(self._loose, str(path), None, kind), os.path.realpath(path))
+
+    def _take(self, item: _Item, resolved: str) -> None:
+        if resolved in self._seen:
+            self._skipped["(duplicate)"] += 1
+            return
+        self._seen.add(resolved)
+        item.root.num_files += 1
+        self._items.append(item)
+
+    def _miss(self, entry: str, error: str) -> None:
+        self._items.append(_Item(_Root(None), entry, (entry,), None, error))
+
+    def _kind_of(self, name: str, path: str) -> Kind | None:
+        suffix = _suffix(name)
+        kind = _kind_of_suffix(suffix)
+        if kind not in self._kinds or (suffix in _TRANSPORT_SUFFIXES and not _is_transport_stream(path)):
+            return None
+        return kind
+
+    def _wanted(self) -> str:
+        return " or ".join(noun for kind, noun in _NOUNS.items() if kind in self._kinds)
+
+    def _place_loose(self) -> None:
+        """The loose files' root is the folder that holds them all; where another argument walked it, they share it."""
+        folders = {os.path.dirname(os.path.abspath(item.path)) for item in self._items if item.root is self._loose}  # noqa: PTH100, PTH120
+        if not folders:
+            return
+        self._loose.folder = os.path.commonpath(folders)
+        twin = self._roots.get(os.path.realpath(self._loose.folder))
+        if twin is not None and twin.num_files:
+            self._loose.num_files = 0
+            self._items = [
+                item if item.root is not self._loose else _Item(twin, item.path, self._parts(item), item.kind)
+                for item in self._items
+            ]
+
+    def _parts(self, item: _Item) -> tuple[str, ...]:
+        if item.parts is not None:
+            return item.parts
+        relative = os.path.relpath(item.path, item.root.folder)
+        return Path(relative).parts
+
+
+def safe_name(name: str) -> str:
+    """The name fit for UTF-8 and one line: undecodable bytes and control signs become escapes such as \\xff and \\n."""
+    if name.isprintable():
+        return name
+    return "".join(_escaped(sign) if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
+
+
+def _escaped(sign: str) -> str:
+    code = ord(sign)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as Python carries it (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    unique, number = name, 1
+    while unique in taken:
+        number += 1
+        unique = f"{stem}-{number}.{suffix}" if dot else f"{name}-{number}"
+    taken.add(unique)
+    return unique
+
+
+def _prefixes(roots: Iterable[_Root]) -> dict[_Root, str]:
+    """What the names of each root begin with: its last part, numbered where two share it."""
+    taken: set[str] = set()
+    prefixes: dict[_Root, str] = {}
+    for root in roots:
+        last = os.path.basename(root.folder or "") or "root"  # noqa: PTH119
+        prefix, number = last, 1
+        while prefix in taken:
+            number += 1
+            prefix = f"{last}-{number}"
+        taken.add(prefix)
+        prefixes[root] = prefix
+    return prefixes
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a million names
+
+
+def _kind_of_suffix(suffix: str) -> Kind | None:
+    return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else None
+
+
+def _is_transport_stream(path: str) -> bool:
+    """Whether packets of 188 bytes, or of 192 as cameras write them, begin with MPEG's sync byte."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(197)
+    except OSError:  # reading it will say why
+        return True
+    return any(head[at : at + 1] == head[at + size : at + size + 1] == b"G" for at, size in ((0, 188), (4, 192)))
+
+
+def _found_entry(entry: str, folder: Path | None) -> Path | None:
+    """A list's entry relative to the current folder, else to the list's; line ends of another system are forgiven."""
+    for text in dict.fromkeys((entry, entry.strip())):
+        for base in (Path(), *([folder] if folder else [])):
+            path = base / text
+            try:
+                if text and path.exists():
+                    return path
+            except (OSError, ValueError):  # a name longer than the system allows, or with a NUL
+                continue
+    return None
+
+
+def _list_text(path: Path) -> Iterable[str]:
+    try:
+        return _entries(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"@{safe_name(str(path))}: the list cannot be read: {error.strerror}") from None
+
+
+def _stdin_text(stdin: TextIO | None) -> Iterable[str]:
+    stream = sys.stdin if stdin is None else stdin
+    buffer = getattr(stream, "buffer", None)
+    data = buffer.read() if buffer is not None else stream.read().encode("utf-8", "surrogateescape")
+    return _entries(data, "standard input")
+
+
+def _entries(data: bytes, origin: str) -> list[str]:
+    """The paths of a list: NUL-separated where there is a NUL, else one a line, without blank lines and # comments."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{safe_name(origin)}: the list is UTF-16; save it as UTF-8")
+    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    if "\0" in text:
+        return [entry for entry in text.split("\0") if entry.strip()]
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _run_name(arguments: Sequence[str]) -> str:
+    first = arguments[0]
+    if first == "-":
+        name = "stdin"
+    elif first.startswith("@") and len(first) > 1:
+        name = Path(first[1:]).stem
+    elif not os.path.lexists(first) and is_pattern(first):
+        name = Path(os.path.abspath(split_pattern(first)[0])).name  # noqa: PTH100
+    else:
+        path = Path(os.path.abspath(first))  # noqa: PTH100 - resolve() would show where a link leads
+        name = path.name if path.is_dir() else path.stem
+    more = len(arguments) - 1
+    return safe_name(name or "root") + (f"-and-{more}-more" if more else "")

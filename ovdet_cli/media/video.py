@@ -1,0 +1,160 @@
+"""Video file -> RGB frames with exact times."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ovdet_cli.errors import InputError
+from ovdet_cli.frame import Failure, Frame
+from ovdet_cli.media.containers import (
+    estimated_frames,
+    has_video_stream,
+    open_container,
+    reason_of,
+    stated_duration,
+    time_base_of,
+    video_stream,
+)
+from ovdet_cli.media.sampling import Sampler, Sampling, parse_time
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from ovdet_cli.media.timeline import EntryPoint
+
+__all__ = ["VIDEO_SUFFIXES", "Sampling", "count_frames", "has_video_stream", "parse_time", "read_video"]
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv"),
+        *(".3gp", ".ogv", ".vob", ".mxf"),
+    )
+)
+_WHOLE = Sampling()
+# A file is called cut short when this much of the promised duration is missing: headers are off by a few frames.
+_MISSING_S = 1
+_MISSING_SHARE = Fraction(5, 100)
+
+
+def read_video(path: Path, name: str, sampling: Sampling = _WHOLE, keep_all: bool = False) -> Iterator[Frame | Failure]:
+    """The frames of a video in presentation order, upright, with their index in the whole file and their exact time.
+
+    Never raises for a bad file: what could be decoded comes first, then one Failure with the index of the frame that
+    could not be. A file without a frame in range gives one Failure too. The file is closed with the iterator.
+
+    name: what `Frame.source` says. keep_all: also frames that are not sampled, with `is_sampled` False.
+    """
+    import av
+
+    reading = _Reading(path, name, sampling, keep_all)
+    try:
+        yield from reading.frames()
+    except (InputError, av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        reason = reason_of(error)
+        if reading.next_index and not isinstance(error, InputError):
+            reason = f"decoding stops before frame {reading.next_index}: {reason}"
+        yield Failure(name, reason, index=reading.next_index)
+
+
+def count_frames(path: Path) -> int | None:
+    """Roughly how many frames the video has, from its header alone; None when nothing tells."""
+    import av
+
+    try:
+        with open_container(path) as container:
+            return estimated_frames(container, video_stream(container))
+    except (InputError, av.FFmpegError, OSError, ValueError):
+        return None
+
+
+class _Reading:
+    """One pass over a video; `next_index` is the frame at which it would have gone on."""
+
+    def __init__(self, path: Path, name: str, sampling: Sampling, keep_all: bool) -> None:
+        self._path = path
+        self._name = name
+        self._sampling = sampling
+        self._keep_all = keep_all
+        self._first_s: Fraction | None = None
+        self._promised_s: Fraction | None = None
+        self._promised_frames = 0
+        self.next_index = 0
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames in range; raises what libav raises, and InputError for an empty range or a file cut short."""
+        from ovdet_cli.media.colour import upright_rgb
+
+        sampler = Sampler(self._sampling)
+        start_s, end_s = self._sampling.start_s or 0, self._sampling.end_s
+        is_any = is_past_end = False
+        shown_s = until_s = Fraction(0)
+        for index, time_s, frame in self._decoded():
+            if self._first_s is None:
+                self._first_s = time_s
+            shown_s = time_s - self._first_s
+            is_past_end = end_s is not None and shown_s >= end_s
+            if is_past_end:
+                break
+            self.next_index = index + 1
+            until_s = time_s + _duration_s(frame)
+            if shown_s < start_s:
+                continue
+            is_any = True
+            is_sampled = sampler.takes(time_s)
+            if is_sampled or self._keep_all:
+                yield Frame(upright_rgb(frame), self._name, index, time_s, is_sampled)
+        if self._first_s is None:
+            raise InputError("holds no frame that can be decoded")
+        if not is_past_end:
+            self._check_length(until_s)
+        if not is_any:
+            raise InputError(f"has no frame in the range asked for: its last frame is shown at {float(shown_s):.2f} s")
+
+    def _check_length(self, until_s: Fraction) -> None:
+        """Raises InputError if the file ended well before the time and the number of frames that its header promises.
+
+        Both must be short: a clip trimmed by an edit list has more frames than it shows, and one whose last picture
+        stands for long has a greater duration than its frames tell.
+        """
+        if self._promised_s is None:
+            return
+        length_s = max(until_s, until_s - (self._first_s or 0))  # some headers count from 0, some from the first frame
+        missing_s = self._promised_s - length_s
+        is_short = missing_s > _MISSING_S and missing_s > self._promised_s * _MISSING_SHARE
+        has_all = 0 < self._promised_frames <= self.next_index
+        if is_short and not has_all:
+            raise InputError(
+                f"is cut short: it ends at {float(length_s):.2f} s of the {float(self._promised_s):.2f} s "
+                "that its header promises; the frames before are kept"
+            )
+
+    def _decoded(self) -> Iterator[tuple[int, Fraction, "VideoFrame"]]:
+        """Index, time and frame from the start or from somewhere before it."""
+        from ovdet_cli.media.timeline import LandingError, find_entry
+
+        entry = find_entry(self._path, self._sampling.start_s) if self._sampling.start_s else None
+        if entry is not None:
+            self._first_s = entry.first_s
+            try:
+                yield from self._decoded_from(entry)
+                return
+            except LandingError:
+                self._first_s = None
+        yield from self._decoded_from(None)
+
+    def _decoded_from(self, entry: "EntryPoint | None") -> Iterator[tuple[int, Fraction, "VideoFrame"]]:
+        from ovdet_cli.media.timeline import FrameClock, decoded_frames, frames_from
+
+        with open_container(self._path) as container:
+            stream = video_stream(container)
+            clock = FrameClock(stream)
+            self._promised_s, self._promised_frames = stated_duration(container, stream), stream.frames
+            numbered = frames_from(container, stream, entry) if entry else enumerate(decoded_frames(container, stream))
+            for index, frame in numbered:
+                yield index, clock.time_s(frame), frame
+
+
+def _duration_s(frame: "VideoFrame") -> Fraction:
+    """How long the frame is shown, where the container says (and PyAV from 15 on shows it); else 0."""
+    return (getattr(frame, "duration", None) or 0) * time_base_of(frame)

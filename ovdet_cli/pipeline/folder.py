@@ -1,0 +1,106 @@
+"""The run folder: made, locked against other processes, cleared when asked, and described by run.json."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from ovdet_cli.errors import OutputError
+
+RUN_FILE = "run.json"
+_OWN_FILES = (
+    RUN_FILE,
+    "detections.jsonl",
+    "detections.csv",
+    "frames.csv",
+    "coco_results.json",
+    "coco_images.json",
+)
+_OWN_FOLDERS = ("images", "videos", "report")
+_LOCK = ".ovdet.lock"
+
+
+class RunFolder:
+    """A folder that one run writes; a context manager that holds its lock.
+
+    OutputError where the folder cannot be written, is being written by another process, or holds a run already
+    (with `overwrite` that run is removed, and nothing else in the folder is touched).
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+        self.path = path
+        self._is_new = not path.exists()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(path / _LOCK)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise OutputError(
+                f"another ovdet is writing {path}; wait for it, or choose another folder with -o"
+            ) from error
+        except OSError as error:
+            raise OutputError(f"cannot write the run folder {path}: {error.strerror or error}") from error
+        try:
+            self._clear(overwrite)
+        except BaseException:
+            self.close()
+            raise
+
+    def _clear(self, overwrite: bool) -> None:
+        found = [name for name in (*_OWN_FILES, *_OWN_FOLDERS) if (self.path / name).exists()]
+        if not found:
+            return
+        if not (self.path / RUN_FILE).is_file():
+            # Someone's own `images` folder, say: never ours to remove.
+            raise OutputError(
+                f"{self.path} is no run folder but holds {', '.join(found)}, which a run would write; "
+                "choose another folder with -o"
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{self.path} already holds a run; choose another folder with -o, or write it anew with --overwrite"
+            )
+        try:
+            for name in found:
+                place = self.path / name
+                if place.is_dir() and not place.is_symlink():
+                    shutil.rmtree(place)
+                else:
+                    place.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot remove the old run in {self.path}: {error.strerror or error}") from error
+
+    def write_info(self, info: dict[str, Any]) -> None:
+        """Writes run.json as a whole."""
+        part = self.path / f".{RUN_FILE}.part"
+        try:
+            text = json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+            # An undecodable file name on the command line: written as the records write it.
+            text = re.sub("[\ud800-\udfff]", lambda match: f"\\\\u{ord(match[0]):04x}", text)
+            part.write_text(text, encoding="utf-8")
+            part.replace(self.path / RUN_FILE)
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path / RUN_FILE}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Gives the lock back; a folder that was made here and stayed empty goes."""
+        with contextlib.suppress(OSError):  # removed while held: whoever comes next makes a new one
+            (self.path / _LOCK).unlink()
+        self._lock.release()
+        if self._is_new and not any(os.scandir(self.path)):
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

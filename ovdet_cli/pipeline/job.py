@@ -1,0 +1,50 @@
+"""DetectJob: everything a run needs, checked once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ovdet_cli.detector.detector import Detector
+from ovdet_cli.detector.words import Words
+from ovdet_cli.errors import UsageError
+from ovdet_cli.media.sampling import Sampling
+from ovdet_cli.media.sources import InputList
+from ovdet_cli.pipeline.folder import RunFolder
+from ovdet_cli.render.draw import DrawStyle
+from ovdet_cli.results.sinks import check_formats
+
+Render = Literal["all", "hits", "none"]
+
+
+@dataclass(frozen=True)
+class DetectJob:
+    """A run of a detector with a vocabulary over inputs."""
+
+    inputs: InputList
+    detector: Detector
+    """Its threshold is that of the records."""
+    words: Words
+    folder: RunFolder | None
+    """None: records go to standard output as JSON lines, and nothing is written to disk."""
+    threshold: float
+    """Detections above this are drawn and counted; the records may hold weaker ones."""
+    formats: Sequence[str] = ("jsonl", "csv")
+    render: Render = "all"
+    style: DrawStyle = field(default_factory=DrawStyle)
+    sampling: Sampling = field(default_factory=Sampling)
+    workers: int = 2
+    """Threads that decode pictures."""
+    max_failures: int | None = None
+    """Stop when more frames than this failed."""
+    command: Sequence[str] = ()
+    """What the person typed, for run.json."""
+    embeddings: Path | None = None
+    """The file of ready embeddings, for run.json."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"workers must be at least 1, not {self.workers}")
+        if self.max_failures is not None and self.max_failures < 0:
+            raise UsageError(f"max failures must not be negative, not {self.max_failures}")
+        check_formats(self.formats)

@@ -1,0 +1,280 @@
+"""run(job): sources -> detector -> sinks, gives a RunSummary."""
+
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ovdet_cli.errors import TooManyFailuresError
+from ovdet_cli.frame import Failure, Frame
+from ovdet_cli.pipeline.job import DetectJob
+from ovdet_cli.pipeline.overlap import run_ahead
+from ovdet_cli.pipeline.stream import Begin, End, Found, Result, Step, detect_frames, read_inputs
+from ovdet_cli.render.annotate import ImageSink, VideoSink
+from ovdet_cli.results.jsonl import JsonlSink
+from ovdet_cli.results.record import SCHEMA
+from ovdet_cli.results.sinks import Sink, open_record_sinks
+
+_PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "av", "opencv-python-headless", "pillow", "numpy")
+
+
+@dataclass
+class RunSummary:
+    """What a run did, while it goes and when it has ended."""
+
+    status: str = "running"
+    """running, done, failed or interrupted."""
+    inputs_total: int = 0
+    inputs_done: int = 0
+    pictures: int = 0
+    """Pictures analysed."""
+    video_frames: int = 0
+    """Video frames analysed."""
+    frames_with_detections: int = 0
+    detections: int = 0
+    """Detections above the threshold."""
+    recorded: int = 0
+    """Detections in the records."""
+    failed: int = 0
+    """Pictures and frames that could not be analysed."""
+    labels: Counter[str] = field(default_factory=Counter)
+    """Detections above the threshold by name."""
+    notes: list[str] = field(default_factory=list)
+    """What the person should know of the output."""
+    current: str = ""
+    """The input that is being written."""
+    decode_s: float = 0.0
+    """Seconds that the detector waited for frames."""
+    detect_s: float = 0.0
+    """Seconds in the detector and waiting for it, as the writer saw it."""
+    write_s: float = 0.0
+    """Seconds spent writing and drawing."""
+    total_s: float = 0.0
+
+    @property
+    def frames(self) -> int:
+        """Pictures and video frames analysed."""
+        return self.pictures + self.video_frames
+
+    def counts(self) -> dict[str, Any]:
+        """The numbers of run.json."""
+        return {
+            "inputs": self.inputs_total,
+            "inputs_done": self.inputs_done,
+            "pictures": self.pictures,
+            "video_frames": self.video_frames,
+            "frames_with_detections": self.frames_with_detections,
+            "detections": self.detections,
+            "recorded": self.recorded,
+            "failed": self.failed,
+            "labels": dict(self.labels.most_common()),
+        }
+
+
+def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summary: None) -> RunSummary:
+    """Carries out a job; records are on disk as soon as they are made, and run.json tells how it ended.
+
+    on_progress is called after every frame. KeyboardInterrupt closes everything, so that a video under way is
+    playable, and is raised again. TooManyFailuresError: more than `max_failures` frames failed.
+    """
+    summary = RunSummary(inputs_total=len(job.inputs.sources) + len(job.inputs.missing))
+    started = datetime.now(UTC)
+    begun = time.perf_counter()
+
+    def describe() -> None:
+        summary.total_s = time.perf_counter() - begun
+        if job.folder:
+            job.folder.write_info(_info(job, summary, started))
+
+    describe()
+    try:
+        with ExitStack() as stack:
+            writer = _Writer(job, summary, stack)
+            frames = _timed(
+                read_inputs(job.inputs, job.sampling, keep_all=bool(writer.drawn), workers=job.workers), summary
+            )
+            batch = job.detector.batch
+            found = detect_frames(run_ahead(frames, depth=2 * batch), job.detector, job.words, batch)
+            results = stack.enter_context(closing(run_ahead(found, depth=2 * batch)))
+            _drain(results, writer, summary, on_progress)
+        summary.status = "done"
+    except KeyboardInterrupt:
+        summary.status = "interrupted"
+        raise
+    except BaseException:
+        summary.status = "failed"
+        raise
+    finally:
+        describe()
+    return summary
+
+
+def _timed(steps: Iterator[Step], summary: RunSummary) -> Iterator[Step]:
+    """Counts the seconds that decoding takes."""
+    while True:
+        begun = time.perf_counter()
+        step = next(steps, None)
+        summary.decode_s += time.perf_counter() - begun
+        if step is None:
+            return
+        yield step
+
+
+def _drain(
+    results: Iterator[Result], writer: "_Writer", summary: RunSummary, on_progress: Callable[[RunSummary], None]
+) -> None:
+    while True:
+        begun = time.perf_counter()
+        result = next(results, None)
+        arrived = time.perf_counter()
+        summary.detect_s += arrived - begun
+        if result is None:
+            return
+        writer.take(result)
+        summary.write_s += time.perf_counter() - arrived
+        on_progress(summary)
+
+
+class _Writer:
+    """Hands results to the sinks and counts them."""
+
+    def __init__(self, job: DetectJob, summary: RunSummary, stack: ExitStack) -> None:
+        self._job = job
+        self._summary = summary
+        self._records: list[Sink] = []
+        self.drawn: list[ImageSink | VideoSink] = []
+        labels = job.words.names
+        if job.folder is None:
+            self._records = [stack.enter_context(JsonlSink(sys.stdout.buffer, labels))]
+            return
+        path = job.folder.path
+        for sink in open_record_sinks(path, job.formats, labels, category_ids=job.words.vocabulary.category_ids):
+            self._records.append(stack.enter_context(sink))
+        if job.render != "none":
+            only_hits = job.render == "hits"
+            times = (job.sampling.start_s, job.sampling.end_s)
+            self.drawn = [
+                stack.enter_context(ImageSink(path / "images", labels, job.style, only_hits)),
+                stack.enter_context(VideoSink(path / "videos", labels, job.style, only_hits, *times)),
+            ]
+
+    def take(self, result: Result) -> None:
+        """One step of the run into every sink that it concerns."""
+        sinks: list[Sink] = [*self._records, *self.drawn]
+        match result:
+            case Begin(source):
+                self._summary.current = source.name
+                for sink in sinks:
+                    sink.begin(source)
+            case End(source):
+                for sink in sinks:
+                    sink.end(source)
+                self._summary.inputs_done += 1
+                self._summary.notes = [note for sink in self.drawn for note in sink.notes]
+            case Failure():
+                for sink in sinks:
+                    sink.skip(result)
+                self._count_failure(result)
+            case Found(frame, detections):
+                strong = detections.above(self._job.threshold)
+                if frame.is_sampled:
+                    for sink in self._records:
+                        sink.write(frame, detections)
+                    self._count(frame, [self._job.words.names[i] for i in strong.class_ids], len(detections))
+                for drawn in self.drawn:
+                    if frame.is_sampled or drawn.wants_every_frame:
+                        drawn.write(frame, strong)
+
+    def _count(self, frame: Frame, labels: list[str], recorded: int) -> None:
+        summary = self._summary
+        if frame.time_s is None:
+            summary.pictures += 1
+        else:
+            summary.video_frames += 1
+        summary.frames_with_detections += bool(labels)
+        summary.detections += len(labels)
+        summary.recorded += recorded
+        summary.labels.update(labels)
+
+    def _count_failure(self, failure: Failure) -> None:
+        self._summary.failed += 1
+        limit = self._job.max_failures
+        if limit is not None and self._summary.failed > limit:
+            raise TooManyFailuresError(
+                f"{self._summary.failed} inputs failed, more than --max-failures {limit}; "
+                f"the last: {failure.source}: {failure.error}"
+            )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, Any]:
+    """The content of run.json."""
+    detector, vocabulary = job.detector, job.words.vocabulary
+    rules, preprocess = detector.rules, detector.preprocess
+    return {
+        "schema": SCHEMA,
+        "status": summary.status,
+        "command": list(job.command),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": None if summary.status == "running" else datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "ovdet": _version("ovdet"),
+            "python": platform.python_version(),
+            **{package: _version(package) for package in _PACKAGES},
+        },
+        "model": {
+            "name": detector.spec.name,
+            "stem": detector.spec.stem,
+            "weights": str(detector.weights),
+            "weights_sha256": detector.weights_sha256,
+            "text_encoder": detector.spec.text_encoder,
+            "prompt": detector.spec.prompt,
+        },
+        "vocabulary": {
+            "origins": [part.origin or "words" for part in vocabulary.parts],
+            "sha256": vocabulary.sha256,
+            "embeddings": str(job.embeddings) if job.embeddings else None,
+            "names": list(vocabulary.names),
+        },
+        "settings": {
+            "threshold": job.threshold,
+            "record_threshold": rules.threshold,
+            "nms_iou": rules.nms_iou,
+            "max_detections": rules.max_detections,
+            "one_class": rules.one_class,
+            "short_side": preprocess.short_side,
+            "max_size": preprocess.max_size,
+            "masks": detector.with_masks,
+            "device": str(detector.device),
+            "precision": str(detector.dtype).removeprefix("torch."),
+            "batch": detector.batch,
+            "formats": list(job.formats),
+            "render": job.render,
+            "every": job.sampling.every,
+            "fps": None if job.sampling.fps is None else float(job.sampling.fps),
+            "start_s": None if job.sampling.start_s is None else float(job.sampling.start_s),
+            "end_s": None if job.sampling.end_s is None else float(job.sampling.end_s),
+        },
+        "inputs": {"name": job.inputs.name, "skipped": job.inputs.skipped},
+        "counts": summary.counts(),
+        "timings": {
+            "total_s": round(summary.total_s, 3),
+            "decode_s": round(summary.decode_s, 3),
+            "waited_for_detector_s": round(summary.detect_s, 3),
+            "write_s": round(summary.write_s, 3),
+            "frames_per_second": round(summary.frames / summary.total_s, 3) if summary.total_s else None,
+        },
+        "notes": summary.notes,
+    }

@@ -1,0 +1,133 @@
+"""The road of a run as a stream of steps: inputs -> decoded frames -> detections, in input order."""
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ovdet_cli.detections import Detections
+from ovdet_cli.detector.detector import Detector
+from ovdet_cli.detector.words import Words
+from ovdet_cli.errors import DeviceError
+from ovdet_cli.frame import Failure, Frame, SourceInfo
+from ovdet_cli.media.sampling import Sampling
+from ovdet_cli.media.sources import InputList, open_source
+from ovdet_cli.media.video import count_frames
+
+
+@dataclass(frozen=True)
+class Begin:
+    """An input begins."""
+
+    source: SourceInfo
+
+
+@dataclass(frozen=True)
+class End:
+    """An input has ended."""
+
+    source: SourceInfo
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A frame and what was found in it; of a frame that was not sampled, what was found last in its video."""
+
+    frame: Frame
+    detections: Detections
+
+
+_MOST_HEADERS = 200  # opening a video for its length costs milliseconds, over a network more
+
+Step = Begin | End | Frame | Failure
+Result = Begin | End | Found | Failure
+
+
+def expected_frames(inputs: InputList, sampling: Sampling) -> int | None:
+    """Roughly how many pictures and frames will be analysed, from the headers of the videos alone; None: unknown."""
+    videos = [info for info in inputs.sources if info.kind == "video"]
+    if len(videos) > _MOST_HEADERS:
+        return None
+    counts = [count_frames(info.path, sampling) for info in videos]
+    if any(count is None for count in counts):
+        return None
+    return len(inputs.sources) - len(videos) + sum(count or 0 for count in counts)
+
+
+def read_inputs(inputs: InputList, sampling: Sampling, *, keep_all: bool, workers: int) -> Generator[Step, None, None]:
+    """Decodes every input in order; pictures on `workers` threads, a few ahead of the reader."""
+    yield from inputs.missing
+    ahead: deque[tuple[SourceInfo, Future[list[Frame | Failure]] | None]] = deque()
+
+    def steps(info: SourceInfo, picture: Future[list[Frame | Failure]] | None) -> Iterator[Step]:
+        yield Begin(info)
+        yield from picture.result() if picture else open_source(info, sampling, keep_all).frames()
+        yield End(info)
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        try:
+            for info in inputs.sources:
+                is_picture = info.kind == "image"
+                ahead.append((info, pool.submit(_read_picture, info) if is_picture else None))
+                if len(ahead) > workers:
+                    yield from steps(*ahead.popleft())
+            while ahead:
+                yield from steps(*ahead.popleft())
+        finally:
+            for _, future in ahead:
+                if future:
+                    future.cancel()
+
+
+def _read_picture(info: SourceInfo) -> list[Frame | Failure]:
+    return list(open_source(info).frames())
+
+
+def detect_frames(steps: Iterator[Step], detector: Detector, words: Words, batch: int) -> Generator[Result, None, None]:
+    """Puts detections to the sampled frames, `batch` of them at a time; everything else passes in its place."""
+    waiting: list[Step] = []
+    num_sampled = 0
+    last = Detections.empty()
+    for step in steps:
+        waiting.append(step)
+        num_sampled += isinstance(step, Frame) and step.is_sampled
+        # Frames that are only drawn wait too, and each is a whole picture in memory.
+        if num_sampled >= batch or len(waiting) >= 4 * batch:
+            last = yield from _resolve(waiting, detector, words, last)
+            waiting, num_sampled = [], 0
+    yield from _resolve(waiting, detector, words, last)
+
+
+def _resolve(
+    waiting: list[Step], detector: Detector, words: Words, last: Detections
+) -> Generator[Result, None, Detections]:
+    """Yields the results of some steps; returns what unsampled frames after them hold."""
+    frames = [step for step in waiting if isinstance(step, Frame) and step.is_sampled]
+    results = iter(_detect(frames, detector, words))
+    for step in waiting:
+        if isinstance(step, Begin):
+            last = Detections.empty()
+        if not isinstance(step, Frame):
+            yield step
+            continue
+        if not step.is_sampled:
+            yield Found(step, last)
+            continue
+        result = next(results)
+        if isinstance(result, Failure):
+            yield result
+            continue
+        last = result
+        yield Found(step, result)
+    return last
+
+
+def _detect(frames: list[Frame], detector: Detector, words: Words) -> list[Detections | Failure]:
+    """Detections of each frame; a frame too large for the device's memory becomes a failure, the others do not."""
+    try:
+        return list(detector.detect([frame.image for frame in frames], words))
+    except DeviceError as error:
+        if len(frames) == 1:
+            frame = frames[0]
+            return [Failure(frame.source, str(error), frame.index, frame.time_s)]
+        return [result for frame in frames for result in _detect([frame], detector, words)]

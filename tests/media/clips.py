@@ -1,0 +1,118 @@
+"""Small video files for tests, made with PyAV: frames that can be told apart, in containers with known oddities."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+TICKS_25 = range(0, 50 * 3600, 3600)  # 2 s at 25 frames a second, in 1/90000 s
+VFR_MS = (0, 33, 40, 250, 251, 400, 900, 901, 1500, 1733, 2000, 2100, 2101, 2500, 2700)
+CORNERS = {"top left": (200, 40, 40), "top right": (40, 200, 40), "bottom left": (40, 40, 200), "bottom right": (200, 200, 40)}  # fmt: skip
+
+
+def level(index: int) -> int:
+    """The grey of frame `index`: neighbours differ by far more than a codec's error."""
+    return 40 + index * 53 % 170
+
+
+def grey_picture(index: int, size_wh: tuple[int, int]) -> np.ndarray:
+    return np.full((size_wh[1], size_wh[0], 3), level(index), np.uint8)
+
+
+def corner_picture(size_wh: tuple[int, int]) -> np.ndarray:
+    """A quarter each of red, green, blue and yellow, so that any turn or mirroring shows."""
+    width, height = size_wh
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[: height // 2, : width // 2] = CORNERS["top left"]
+    picture[: height // 2, width // 2 :] = CORNERS["top right"]
+    picture[height // 2 :, : width // 2] = CORNERS["bottom left"]
+    picture[height // 2 :, width // 2 :] = CORNERS["bottom right"]
+    return picture
+
+
+def make_clip(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    time_base: Fraction = Fraction(1, 90000),
+    ticks: Sequence[int] = TICKS_25,
+    size_wh: tuple[int, int] = (64, 48),
+    pictures: Sequence[np.ndarray] | None = None,
+    options: dict[str, str] | None = None,
+    muxing: dict[str, str] | None = None,
+    audio: str | None = None,
+    audio_rate: int = 48000,
+    aspect: Fraction | None = None,
+) -> Path:
+    """A clip whose frame i is shown at ticks[i] x time_base and is grey of level(i), or pictures[i]; audio: a codec name."""
+    with av.open(str(path), "w", container_options=muxing or {}) as container:
+        video = container.add_stream(codec, rate=25, options=options or {})
+        video.width, video.height = size_wh
+        video.pix_fmt = pix_fmt
+        video.codec_context.time_base = time_base
+        if aspect is not None:
+            video.codec_context.sample_aspect_ratio = aspect
+        sound = container.add_stream(audio, rate=audio_rate, layout="mono") if audio else None
+        heard = ticks[0] * time_base
+        for index, pts in enumerate(ticks):
+            rgb = pictures[index] if pictures is not None else grey_picture(index, size_wh)
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pix_fmt)
+            frame.pts, frame.time_base = pts, time_base
+            container.mux(video.encode(frame))
+            while sound is not None and heard <= pts * time_base:
+                heard = _hear(container, sound, heard, audio_rate)
+        container.mux(video.encode(None))
+        if sound is not None:
+            container.mux(sound.encode(None))
+    return path
+
+
+def _hear(container, sound, heard: Fraction, rate: int) -> Fraction:
+    """Encodes 1024 samples of a tone."""
+    tone = (np.sin(np.arange(1024) * 0.06) * 8000).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = rate, round(heard * rate), Fraction(1, rate)
+    container.mux(sound.encode(frame))
+    return heard + Fraction(1024, rate)
+
+
+def make_planes(path: Path, planes: Sequence[np.ndarray], pix_fmt: str, colorspace: int, color_range: int) -> Path:
+    """One lossless frame of the given planes, tagged with H.273's matrix and libav's range; 2 and 0 leave them unsaid."""
+    height, width = planes[0].shape
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = width, height, pix_fmt
+        video.codec_context.colorspace, video.codec_context.color_range = colorspace, color_range
+        frame = av.VideoFrame(width, height, pix_fmt)
+        for plane, values in zip(frame.planes, planes, strict=True):
+            rows = np.zeros((plane.height, plane.line_size), np.uint8)
+            raw = np.ascontiguousarray(values).view(np.uint8)
+            rows[:, : raw.shape[1]] = raw
+            plane.update(rows.tobytes())
+        frame.pts = 0
+        frame.colorspace, frame.color_range = colorspace, color_range
+        container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+def set_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Writes a turn or mirroring into an MP4's track header (ISO/IEC 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4
+    at += 52 if data[at] == 1 else 40
+    one = 1 << 16
+    matrix = (a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(data)
+    return path
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    """Time and payload of every packet of one kind of stream, as stored."""
+    with av.open(str(path)) as container:
+        streams = getattr(container.streams, kind)
+        return [(p.pts * Fraction(p.time_base), bytes(p)) for p in container.demux(*streams) if p.size]

@@ -1,0 +1,75 @@
+import re
+
+import pytest
+
+from ovdet_cli.errors import ModelError
+from ovdet_cli.models import zoo
+
+# Detic's model zoo without its DeformDETR and OVCOCO models, which have other architectures.
+PUBLISHED = {
+    "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x": "30.2 / 16.4",
+    "Detic_LbaseI_CLIP_R5021k_640b64_4x_ft4x_max-size": "32.4 / 24.9",
+    "Detic_LbaseCCimg_CLIP_R5021k_640b64_4x_ft4x_max-size": "31.0 / 19.8",
+    "Detic_LbaseCCcapimg_CLIP_R5021k_640b64_4x_ft4x_max-size": "31.0 / 21.3",
+    "BoxSup-C2_Lbase_CLIP_SwinB_896b32_4x": "38.4 / 21.9",
+    "Detic_LbaseI_CLIP_SwinB_896b32_4x_ft4x_max-size": "40.7 / 33.8",
+    "BoxSup-C2_L_CLIP_R5021k_640b64_4x": "31.5 / 25.6",
+    "Detic_LI_CLIP_R5021k_640b64_4x_ft4x_max-size": "33.2 / 29.7",
+    "BoxSup-C2_L_CLIP_SwinB_896b32_4x": "40.7 / 35.9",
+    "Detic_LI_CLIP_SwinB_896b32_4x_ft4x_max-size": "41.7 / 41.7",
+    "Detic_LI21k_CLIP_SwinB_896b32_4x_ft4x_max-size": "55.2",
+    "BoxSup-C2_LCOCO_CLIP_SwinB_896b32_4x": "46.4",
+    "Detic_LCOCOI21k_CLIP_SwinB_896b32_4x_ft4x_max-size": "44.4",
+    "Detic_LCOCOI21k_CLIP_CXT21k_640b32_4x_ft4x_max-size": "30.7",
+    "Detic_LCOCOI21k_CLIP_R5021k_640b32_4x_ft4x_max-size": "29.0",
+    "Detic_LCOCOI21k_CLIP_R18_640b32_4x_ft4x_max-size": "22.1",
+}
+SPECS = list(zoo.MODELS.values())
+
+
+def test_all_sixteen_are_here() -> None:
+    assert {spec.stem for spec in SPECS} == set(PUBLISHED)
+    assert len(SPECS) == len(PUBLISHED) == 16
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_an_entry(spec: zoo.ModelSpec) -> None:
+    assert PUBLISHED[spec.stem] in [figure for _, figure in spec.results]
+    assert spec.weights.url == f"https://dl.fbaipublicfiles.com/detic/{spec.stem}.pth"
+    assert spec.weights.name == spec.stem
+    assert 300e6 < spec.weights.size < 1000e6
+    assert spec.num_columns == (22047 if "I21k" in spec.stem else 1203)
+    assert spec.text_encoder in zoo.TEXT_ENCODERS
+    assert spec.vocabulary in zoo.EMBEDDINGS
+    kinds = {"SwinB": "swin", "R5021k": "timm-resnet", "R18": "timm-resnet", "CXT21k": "timm-convnext"}
+    assert spec.config.backbone.kind == kinds[spec.stem.split("_CLIP_")[1].split("_")[0]]
+
+
+def test_names_are_one_space_without_doubles() -> None:
+    names = [*zoo.MODELS, *(spec.stem for spec in SPECS), *zoo.TEXT_ENCODERS, *zoo.EMBEDDINGS]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in zoo.MODELS)
+    assert all(name == spec.name for name, spec in zoo.MODELS.items())
+    assert zoo.RECOMMENDED in zoo.MODELS
+
+
+def test_file_names_do_not_collide() -> None:
+    assets = [*(spec.weights for spec in SPECS), *zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
+    assert len({asset.file_name for asset in assets}) == len(assets) == 21
+    assert all(asset.url.startswith("https://") for asset in assets)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_model_is_found_by_either_name(spec: zoo.ModelSpec) -> None:
+    assert zoo.find_model(spec.name) is zoo.find_model(spec.stem) is zoo.find_model(f"{spec.stem}.pth") is spec
+
+
+@pytest.mark.parametrize("name", ["", "detic", "detic-swin-l", "DETIC-R50 ", "[bold]"])
+def test_an_unknown_name_is_told_near_ones(name: str) -> None:
+    with pytest.raises(ModelError, match=r"no model is called .*near: .*detic-.*`ovdet models list`"):
+        zoo.find_model(name)
+
+
+def test_sizes_of_embeddings_follow_from_their_shape() -> None:
+    rows = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
+    assert {name: (asset.size - 128) / 1024 for name, asset in zoo.EMBEDDINGS.items()} == rows
