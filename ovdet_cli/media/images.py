@@ -4,6 +4,7 @@ Pixels are Pillow's, to the bit: the detectors were published on pictures read b
 ICC profiles are ignored, as they are in the training pipelines of every model here; HDR gain maps likewise.
 """
 
+import contextlib
 import os
 import stat
 import threading
@@ -125,7 +126,8 @@ def write_image(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
             f"{_shown(path)}: cannot be written ({reason}); free space or choose another folder"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is gone, or its folder never was
+            part.unlink()
 
 
 def _decode(file: IO[bytes], path: Path) -> np.ndarray:

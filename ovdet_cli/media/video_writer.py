@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -272,13 +272,12 @@ class VideoWriter:
         import av
 
         for owner in (self._audio, self._output):
-            try:
+            with suppress(av.FFmpegError, OSError, ValueError):  # a full disk refuses the trailer too
                 if owner is not None:
                     owner.close()
-            except (av.FFmpegError, OSError, ValueError):  # a full disk refuses the trailer too
-                pass
         self._audio = self._output = None
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):  # it is gone, or its folder never was
+            self._part.unlink()
 
 
 def _can_encode(name: str) -> bool:

@@ -50,6 +50,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
         return _read_pickled(path)
     except PermissionError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except SafetensorError as error:
+        raise ModelError(f"{path} is no safetensors file, or is cut short: {_one_line(error)}") from error
 
 
 def _numpy_globals() -> list[Any]:

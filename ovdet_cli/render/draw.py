@@ -57,8 +57,8 @@ def draw_detections(
 
 
 def line_width(size_hw: tuple[int, int]) -> int:
-    """Pixels of an outline: 1 in a thumbnail, 2 at 720p, 6 in a picture of 6000 pixels."""
-    return max(1, round(0.7 + _extent(size_hw) / 950))
+    """Pixels of an outline: 1 in a thumbnail, 2 at 640x480 and 720p, 6 in a picture of 6000 pixels."""
+    return round(1 + _extent(size_hw) / 1050)
 
 
 def text_size(size_hw: tuple[int, int]) -> int:

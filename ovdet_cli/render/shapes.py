@@ -54,11 +54,15 @@ def rounded_alpha(width: int, height: int, radius: float) -> np.ndarray:
 
 
 def draw_outline(image: np.ndarray, box: tuple[int, int, int, int], colour: Colour, thickness: int) -> None:
-    """Draws a rounded outline in place: its line inside x1 y1 x2 y2 (ends excluded), a dark rim one pixel outside."""
+    """Draws a rounded outline in place: its line inside x1 y1 x2 y2 (ends excluded), a dark rim one pixel outside.
+
+    A box of a few pixels gets a thinner line.
+    """
     left, top, right, bottom = box
     short = min(right - left, bottom - top)
+    thickness = min(thickness, max(1, short // 10))  # a thick line would hide a small object
     radius = min(2 * thickness + 1, short // 2)
-    if short <= 2 * thickness or radius <= thickness:  # too small for rounded corners
+    if radius <= thickness:  # too small for rounded corners
         radius = 0
     _darken(image[max(0, top - 1) : top, left + radius : right - radius])
     _darken(image[bottom : bottom + 1, left + radius : right - radius])

@@ -21,7 +21,7 @@ _SCORE_INK = 0.78  # the score steps back behind the name
 # at the bottom, 3 below); and what choosing it costs, in shares of a tag hidden.
 _PLACES = [
     *((0.0, 0, 0.00), (1.0, 0, 0.06), (0.5, 0, 0.08), (0.0, 1, 0.08), (1.0, 1, 0.12), (0.5, 1, 0.14)),
-    *((0.0, 3, 0.10), (1.0, 3, 0.14), (0.5, 3, 0.16), (0.0, 2, 0.14), (1.0, 2, 0.16), (0.5, 2, 0.18)),
+    *((0.0, 3, 0.16), (1.0, 3, 0.20), (0.5, 3, 0.22), (0.0, 2, 0.18), (1.0, 2, 0.20), (0.5, 2, 0.22)),
 ]
 _MOVED_COST = 0.25  # for a tag pushed away from its box by the picture's edge
 

@@ -72,7 +72,8 @@ def make_clip(
 
 def _hear(container, sound, heard: Fraction, rate: int) -> Fraction:
     """Encodes 1024 samples of a tone."""
-    tone = (np.sin(np.arange(1024) * 0.06) * 8000).astype(np.int16)
+    noise = np.random.default_rng(round(heard * rate)).integers(-8000, 8000, 1024)  # no two packets are the same
+    tone = (np.sin(np.arange(1024) * 0.06) * 8000 + noise).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, round(heard * rate), Fraction(1, rate)
     container.mux(sound.encode(frame))

@@ -94,8 +94,9 @@ def test_an_inverted_adobe_cmyk_jpeg_is_not_a_negative(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_lies_over_white(tmp_path: Path, mode: str) -> None:
     if mode == "P":
-        picture = Image.new("P", (4, 4), 7)
-        path = save(tmp_path / "a.png", picture, transparency=7)
+        picture = Image.new("P", (4, 4), 0)
+        picture.putpalette([10, 20, 30])
+        path = save(tmp_path / "a.png", picture, transparency=0)
     else:
         clear = (10, 20, 30, 0) if mode == "RGBA" else (10, 0)
         path = save(tmp_path / "a.png", Image.new(mode, (4, 4), clear))

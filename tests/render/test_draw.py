@@ -1,4 +1,4 @@
-"""Drawing: the input stays as it is, nothing is drawn where nothing is, and a mask is blended as by the plain formula."""
+"""Drawing: the input stays as it is, nothing is drawn where nothing is, and masks are blended exactly."""
 
 import numpy as np
 import pytest
@@ -89,7 +89,9 @@ def test_a_mask_is_tinted_inside_and_dark_at_its_contour():
     image = np.full((100, 100, 3), 128, np.uint8)
     piece = np.zeros((60, 60), bool)
     piece[10:50, 10:50] = True
-    drawn = draw_detections(image, found([(20, 20, 80, 80)], [Mask.from_piece(piece, 20, 20, (100, 100))]), LABELS, ONLY_MASKS)
+    drawn = draw_detections(
+        image, found([(20, 20, 80, 80)], [Mask.from_piece(piece, 20, 20, (100, 100))]), LABELS, ONLY_MASKS
+    )
     colour = np.array(class_colour("cat"))
     np.testing.assert_array_equal(drawn[50, 50], np.rint(0.625 * 128 + 0.375 * colour))
     assert (drawn[30, 50] <= colour).all() and not np.array_equal(drawn[30, 50], drawn[50, 50])
@@ -160,7 +162,7 @@ def test_style_chooses_what_is_drawn():
 
 
 @pytest.mark.parametrize(
-    ("size_hw", "line", "text"), [((75, 100), 1, 9), ((480, 640), 1, 13), ((720, 1280), 2, 17), ((4500, 6000), 6, 67)]
+    ("size_hw", "line", "text"), [((75, 100), 1, 9), ((480, 640), 2, 13), ((720, 1280), 2, 17), ((4500, 6000), 6, 67)]
 )
 def test_line_and_text_follow_the_picture(size_hw, line, text):
     assert (line_width(size_hw), text_size(size_hw)) == (line, text)

@@ -1,0 +1,23 @@
+"""What many tests need: a store of their own, and stand-in weights."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees this machine's models or leaves anything there."""
+    monkeypatch.setenv("OVDET_HOME", str(tmp_path / "ovdet-home"))
+    for name in ("OVDET_MIRROR", "OVDET_OFFLINE", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def r18_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Detic r18 with deterministic stand-in weights: a real layout that detects nonsense."""
+    from tests.parity.reference import PACKAGED, stand_in_weights
+
+    return stand_in_weights(
+        PACKAGED / "detic" / "r18.manifest.json", tmp_path_factory.mktemp("weights") / "r18.safetensors"
+    )
