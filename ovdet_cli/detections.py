@@ -45,9 +45,16 @@ class Mask:
         height, width = self.size_hw
         if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
             raise ValueError(f"({left}, {top}, {right}, {bottom}) leaves the picture of {height}x{width}")
-        ends = np.clip(np.cumsum(self.runs), left * height, right * height) - left * height
-        values = np.arange(len(ends)) % 2 == 1
-        flat = np.repeat(values, np.diff(ends, prepend=0))
+        begin, stop = left * height, right * height
+        ends = np.cumsum(self.runs)
+        first, last = np.searchsorted(ends, begin, "right"), np.searchsorted(ends, stop, "left") + 1
+        ends = np.clip(ends[first:last], begin, stop)
+        lengths = ends.copy()
+        lengths[1:] -= ends[:-1]
+        lengths[:1] -= begin
+        is_set = np.zeros(len(lengths), dtype=bool)
+        is_set[1 - first % 2 :: 2] = True  # odd runs are of ones
+        flat = np.repeat(is_set, lengths)
         return flat.reshape(right - left, height)[:, top:bottom].T
 
     def bitmap(self) -> np.ndarray:

@@ -26,9 +26,11 @@ def upright_rgb(frame: "VideoFrame") -> np.ndarray:
         rgb = frame.to_ndarray(format="rgb24")
     else:
         is_full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
+        matrix = _SWSCALE_MATRIX.get(frame.colorspace, 1 if frame.height >= HD_HEIGHT else 5)
         rgb = frame.to_ndarray(
             format="rgb24",
-            src_colorspace=_SWSCALE_MATRIX.get(frame.colorspace, 1 if frame.height >= HD_HEIGHT else 5),
+            src_colorspace=matrix,
+            dst_colorspace=1 if matrix == 5 else 5,  # means nothing for RGB, but PyAV 14 ignores `src` where both agree
             src_color_range=FULL if is_full else LIMITED,
             dst_color_range=FULL,
         )

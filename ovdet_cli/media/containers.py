@@ -33,7 +33,7 @@ def open_container(path: Path) -> "InputContainer":
     # `file:` keeps libav from reading a name such as "http:x.mp4" as an address, and the white list keeps a playlist
     # in disguise off the network. Metadata in an old encoding must not keep the pictures from being read.
     return av.open(
-        f"file:{path.absolute()}", "r", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+        f"file:{path.absolute()}", "r", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
     )  # fmt: skip
 
 

@@ -97,6 +97,8 @@ class _Collector:
 
     def add(self, argument: str) -> None:
         """A folder, a file or a pattern that the user named."""
+        if not argument:
+            raise UsageError("an input has an empty name; is a shell variable unset?")
         path = Path(argument)
         if path.is_dir():
             self._add_folder(path, argument)

@@ -1,5 +1,6 @@
 """RGB frames -> H.264 in MP4, at the source's own times and with its sound."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,6 +83,7 @@ class VideoWriter:
         self._shift_s = Fraction(0)
         self._first_s = self._last_s = Fraction(0)
         self._last_pts: int | None = None
+        self._num_written = 0
         self._num_moved = 0
         self._is_closed = self._is_interrupted = False
 
@@ -115,6 +117,7 @@ class VideoWriter:
                 self._audio.finish(self._sound_end(None))
                 self._audio.close()
             self._output.close()
+            self._check_written()
             os.replace(self._part, self.path)  # noqa: PTH105 - the one call that promises atomicity
         if self._num_moved:
             self.notes.append(f"{self._num_moved} frames had a time not after the one before, and were moved behind it")
@@ -136,10 +139,12 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = image.shape[:2]
         self._size_hw = height, width
+        from ovdet_cli.media.audio import is_disk_error
+
         try:
             self._open_output(image, with_audio=True)
         except (ValueError, OSError) as error:
-            if self._audio is None or isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError):
+            if self._audio is None or is_disk_error(error):
                 raise
             self._discard()
             self.notes.append(f"the sound is left out: {reason_of(error)}")
@@ -220,6 +225,7 @@ class VideoWriter:
             pts = self._last_pts + 1
             self._num_moved += 1
         self._last_pts = pts
+        self._num_written += 1
         frame = limited_yuv(_padded(self._fitted(image)))
         frame.pts, frame.time_base = pts, self._time_base
         self._output.mux(self._stream.encode(frame))
@@ -253,6 +259,16 @@ class VideoWriter:
         if facts.duration_s is None or facts.first_s is None:
             return False
         return facts.first_s + facts.duration_s - self._last_s > max(Fraction(1), facts.duration_s / 20, 2 / facts.rate)
+
+    def _check_written(self) -> None:
+        """Raises OSError unless the finished file holds every frame: libav does not report each failed write."""
+        try:
+            with open_container(self._part) as container:
+                num_frames = video_stream(container).frames
+        except InputError as error:
+            raise OSError(errno.EIO, f"the finished file {error}") from error
+        if num_frames != self._num_written:
+            raise OSError(errno.EIO, f"the finished file holds {num_frames} of {self._num_written} frames")
 
     @contextmanager
     def _mended(self) -> Iterator[None]:

@@ -1,11 +1,9 @@
 """Weight file -> tensors by name -> our names -> strict load."""
 
-import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ovdet_cli.errors import ModelError, OutputError
+from ovdet_cli.models import pickled_arrays
 
 KeyMap = tuple[tuple[str, str | None], ...]
 
@@ -37,62 +36,54 @@ class _SafetensorsFile(Mapping[str, Tensor]):
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a `.safetensors` or PyTorch file (`.pth`, `.pt`, ...) by their own names.
+    """The tensors of a safetensors or PyTorch file (told apart by content) by their own names.
 
     A PyTorch file may hold them under "model" (with optimizer state and the like beside it) or be a plain state dict.
     It is read without running code: a file that wants to run any is refused with ModelError.
     """
-    if not path.is_file():
-        raise ModelError(f"no weight file at {path}")
     try:
-        if path.suffix == ".safetensors":
-            return _SafetensorsFile(path)
+        with path.open("rb") as file:
+            head = file.read(9)
+    except FileNotFoundError as error:
+        raise ModelError(f"no weight file at {path}") from error
+    except OSError as error:
+        raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
+    if not head:
+        raise ModelError(f"the weight file {path} is empty")
+    # A safetensors file begins with the length of its header, eight bytes, and the header with a brace.
+    if head[8:] != b"{":
         return _read_pickled(path)
-    except PermissionError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return _SafetensorsFile(path)
     except SafetensorError as error:
         raise ModelError(f"{path} is no safetensors file, or is cut short: {_one_line(error)}") from error
 
 
-def _numpy_globals() -> list[Any]:
-    """What older detectron2 files need besides tensors: plain numpy numbers and arrays, which run nothing."""
-    import numpy as np
-
-    reconstruct = np.ndarray.__reduce__(np.zeros(0))[0]
-    scalar = np.float64(0).__reduce__()[0]
-    dtypes = {type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")}
-    # Files written by numpy 1 name the same functions by their old home.
-    old = [(reconstruct, "numpy.core.multiarray._reconstruct"), (scalar, "numpy.core.multiarray.scalar")]
-    return [reconstruct, scalar, np.ndarray, np.dtype, *dtypes, *old]
-
-
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     try:
-        with torch.serialization.safe_globals(_numpy_globals()):
+        with torch.serialization.safe_globals(pickled_arrays.GLOBALS):
             # Memory-mapped where the format allows it: tensors that are dropped are then never read.
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if wanted:
+    except Exception as error:  # damaged bytes make torch's unpickler fail in every way there is
+        # torch's own message goes on to recommend opening the file with code allowed.
+        if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ModelError(
                 f"{path} wants to run code when it is opened ({wanted[1]}) and was refused; "
                 "a file of weights needs none: get it from its publisher again, or as safetensors"
             ) from error
-        raise ModelError(f"{path} is not a PyTorch checkpoint that can be read safely: {_one_line(error)}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise ModelError(f"{path} is not a PyTorch checkpoint, or is cut short: {_one_line(error)}") from error
+        raise ModelError(f"{path} is neither a PyTorch checkpoint nor a safetensors file, or is damaged") from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no tensors by name, but a {type(content).__name__}")
-    tensors = {name: torch.as_tensor(value) for name, value in content.items() if _is_array(value)}
+    values = {
+        name: value.tensor if isinstance(value, pickled_arrays.PickledArray) else value
+        for name, value in content.items()
+    }
+    tensors = {name: value for name, value in values.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise ModelError(f"{path} holds no tensors by name; its entries: {', '.join(map(str, list(content)[:8]))}")
     return tensors
-
-
-def _is_array(value: object) -> bool:
-    return isinstance(value, Tensor) or type(value).__module__ == "numpy"
 
 
 def _one_line(error: BaseException) -> str:
@@ -118,6 +109,20 @@ def translate(names: Mapping[str, Tensor] | list[str], key_map: KeyMap) -> tuple
     return ours, unknown
 
 
+def _foreign_name(ours: str, key_map: KeyMap) -> str:
+    """The name that a file would have for one of ours: the first fitting row of the key map, read backwards."""
+    for pattern, target in key_map:
+        plain = re.sub(r"\(\?:[^()]*\)\?", "", pattern)  # an optional prefix is left out
+        groups = re.findall(r"\([^()]*\)", plain)
+        if target is None or len(groups) != plain.count("("):
+            continue
+        backwards = re.sub(r"\\(\d)", lambda place: groups[int(place[1]) - 1], target.replace(".", r"\."))
+        if match := re.fullmatch(backwards, ours):
+            values = iter(match.groups())
+            return re.sub(r"\([^()]*\)", lambda _: next(values), plain).replace("\\", "")  # noqa: B023
+    return ours
+
+
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMap, origin: str) -> None:
     """Fills the model from a checkpoint, strictly in both directions.
 
@@ -125,8 +130,8 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     """
     ours, unknown = translate(tensors, key_map)
     wanted = model.state_dict()
-    missing = sorted(set(wanted) - set(ours))
-    unexpected = sorted(unknown + [foreign for name, foreign in ours.items() if name not in wanted])
+    missing = [_foreign_name(name, key_map) for name in set(wanted) - set(ours)]
+    unexpected = unknown + [foreign for name, foreign in ours.items() if name not in wanted]
     loaded, misshapen = {}, []
     for name in set(ours) & set(wanted):
         tensor = tensors[ours[name]]
@@ -148,10 +153,11 @@ def convert_checkpoint(source: Path, target: Path) -> None:
     tensors = {}
     seen: set[int] = set()
     for name, tensor in read_checkpoint(source).items():
-        # safetensors refuses tensors that share memory.
         tensor = tensor.contiguous()
-        tensors[name] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
+        # safetensors refuses tensors that share memory.
+        storage = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if storage in seen else tensor
+        seen.add(storage)
     write_safetensors(tensors, target)
 
 
@@ -160,8 +166,10 @@ def write_safetensors(tensors: dict[str, Tensor], target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part)
-        part.replace(target)
+        try:
+            save_file(tensors, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"cannot write {target}: {_one_line(error)}") from error

@@ -10,7 +10,6 @@ from ovdet_cli.detections import Mask
 from ovdet_cli.render.colours import BLACK, Colour, mix
 
 MASK_OPACITY = 0.375  # an exact binary fraction, so that the blend rounds the same everywhere
-CONTOUR_OPACITY = 0.9
 HALO_OPACITY = 0.5  # the dark rim outside an outline: it parts the colour from a background of the same colour
 
 

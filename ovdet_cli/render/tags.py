@@ -104,11 +104,18 @@ def place_tags(boxes: np.ndarray, tags: Sequence[TagText], line: int, size_hw: t
     """
     sizes = np.array([(tag.width, tag.height) for tag in tags], np.int64).reshape(-1, 2)
     options, costs = _candidates(boxes, sizes, line, size_hw)
-    placed = np.zeros((len(tags), 4), np.int64)
-    for i, area in enumerate(sizes.prod(1).tolist()):
-        hidden = _overlap(options[i], placed[:i]).sum(1) / area
-        placed[i] = options[i, int(np.argmin(costs[i] + hidden))]
-    return placed[:, :2]
+    cheapest = options[np.arange(len(tags)), costs.argmin(1)]
+    placed: list[list[int]] = []
+    for i, wanted in enumerate(cheapest.tolist()):
+        if any(_meet(wanted, other) for other in placed):
+            hidden = _overlap(options[i], np.array(placed)).sum(1) / (tags[i].width * tags[i].height)
+            wanted = options[i, int(np.argmin(costs[i] + hidden))].tolist()
+        placed.append(wanted)
+    return np.array(placed, np.int64).reshape(-1, 4)[:, :2]
+
+
+def _meet(a: Sequence[int], b: Sequence[int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _candidates(

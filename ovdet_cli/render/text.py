@@ -15,7 +15,7 @@ _LONGEST = 500  # characters of a name that are ever drawn
 _JOINERS = "\u200c\u200d"  # zero-width (non-)joiner: they steer shaping, so they stay; other format characters go
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _SKIN_TONES = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
-_PLAIN = dict.fromkeys(map(ord, [*_JOINERS, *_SKIN_TONES]))  # what a font may lack, or not know what to do with
+_PLAIN = dict.fromkeys(map(ord, _JOINERS))  # what a font may lack, or not know what to do with
 # Vowel signs stored after their consonant but written before it; a shaper knows, the bitmap font does not.
 _WRITTEN_BEFORE = frozenset(
     "\u093f\u09bf\u09c7\u09c8\u0a3f\u0abf\u0b47\u0bc6\u0bc7\u0bc8\u0d46\u0d47\u0d48\u17c1\u1031"
@@ -42,6 +42,8 @@ def clean(text: str) -> str:
             kept.append(" ")
         elif category == "Cs":  # half of a surrogate pair
             kept.append("\ufffd")
+        elif character in _SKIN_TONES and kept and kept[-1] != " ":
+            continue  # no font without colours has a use for it
         elif (category != "Cf" or character in _JOINERS) and character not in _VARIATION_SELECTORS:
             kept.append(character)
     return " ".join("".join(kept).split())
@@ -80,7 +82,7 @@ def clusters(text: str) -> list[str]:
     for character in text:
         combines = unicodedata.category(character) in ("Mn", "Mc", "Me") or character in _JOINERS
         joined = bool(found) and found[-1][-1] == "\u200d"
-        if found and (combines or joined or character in _SKIN_TONES) and found[-1] != " ":
+        if found and (combines or joined) and found[-1] != " ":
             found[-1] += character
         else:
             found.append(character)

@@ -9,7 +9,12 @@ import numpy as np
 
 TICKS_25 = range(0, 50 * 3600, 3600)  # 2 s at 25 frames a second, in 1/90000 s
 VFR_MS = (0, 33, 40, 250, 251, 400, 900, 901, 1500, 1733, 2000, 2100, 2101, 2500, 2700)
-CORNERS = {"top left": (200, 40, 40), "top right": (40, 200, 40), "bottom left": (40, 40, 200), "bottom right": (200, 200, 40)}  # fmt: skip
+CORNERS = {
+    "top left": (200, 40, 40),
+    "top right": (40, 200, 40),
+    "bottom left": (40, 40, 200),
+    "bottom right": (200, 200, 40),
+}
 
 
 def level(index: int) -> int:
@@ -45,9 +50,10 @@ def make_clip(
     muxing: dict[str, str] | None = None,
     audio: str | None = None,
     audio_rate: int = 48000,
+    num_sounds: int = 1,
     aspect: Fraction | None = None,
 ) -> Path:
-    """A clip whose frame i is shown at ticks[i] x time_base and is grey of level(i), or pictures[i]; audio: a codec name."""
+    """A clip whose frame i is shown at ticks[i] x time_base, grey of level(i) or pictures[i]; audio: a codec's name."""
     with av.open(str(path), "w", container_options=muxing or {}) as container:
         video = container.add_stream(codec, rate=25, options=options or {})
         video.width, video.height = size_wh
@@ -55,34 +61,45 @@ def make_clip(
         video.codec_context.time_base = time_base
         if aspect is not None:
             video.codec_context.sample_aspect_ratio = aspect
-        sound = container.add_stream(audio, rate=audio_rate, layout="mono") if audio else None
+        sounds = [
+            container.add_stream(audio, rate=audio_rate, layout="mono") for _ in range(num_sounds if audio else 0)
+        ]
+        for sound in sounds:
+            sound.bit_rate = 64_000
         heard = ticks[0] * time_base
         for index, pts in enumerate(ticks):
             rgb = pictures[index] if pictures is not None else grey_picture(index, size_wh)
             frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pix_fmt)
             frame.pts, frame.time_base = pts, time_base
             container.mux(video.encode(frame))
-            while sound is not None and heard <= pts * time_base:
-                heard = _hear(container, sound, heard, audio_rate)
-        container.mux(video.encode(None))
-        if sound is not None:
-            container.mux(sound.encode(None))
+            while sounds and heard <= pts * time_base:
+                for sound in sounds:
+                    _hear(container, sound, heard, audio_rate)
+                heard += Fraction(1024, audio_rate)
+        for stream in (video, *sounds):
+            container.mux(stream.encode(None))
     return path
 
 
-def _hear(container, sound, heard: Fraction, rate: int) -> Fraction:
+def _hear(container, sound, heard: Fraction, rate: int) -> None:
     """Encodes 1024 samples of a tone."""
     noise = np.random.default_rng(round(heard * rate)).integers(-8000, 8000, 1024)  # no two packets are the same
     tone = (np.sin(np.arange(1024) * 0.06) * 8000 + noise).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(tone[None], format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate, round(heard * rate), Fraction(1, rate)
     container.mux(sound.encode(frame))
-    return heard + Fraction(1024, rate)
 
 
-def make_planes(path: Path, planes: Sequence[np.ndarray], pix_fmt: str, colorspace: int, color_range: int) -> Path:
-    """One lossless frame of the given planes, tagged with H.273's matrix and libav's range; 2 and 0 leave them unsaid."""
-    height, width = planes[0].shape
+def make_planes(
+    path: Path,
+    planes: Sequence[np.ndarray],
+    pix_fmt: str,
+    colorspace: int,
+    color_range: int,
+    size_wh: tuple[int, int] | None = None,
+) -> Path:
+    """One lossless frame of these planes, tagged with H.273's matrix and libav's range; 2 and 0 leave them unsaid."""
+    width, height = size_wh or planes[0].shape[::-1]
     with av.open(str(path), "w") as container:
         video = container.add_stream("ffv1", rate=25)
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
@@ -101,7 +118,7 @@ def make_planes(path: Path, planes: Sequence[np.ndarray], pix_fmt: str, colorspa
 
 
 def set_display_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
-    """Writes a turn or mirroring into an MP4's track header (ISO/IEC 14496-12, 8.3.2): x' = a x + c y, y' = b x + d y."""
+    """Writes a turn or mirroring into an MP4's track header (ISO/IEC 14496-12, 8.3.2): x' = ax + cy, y' = bx + dy."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4
     at += 52 if data[at] == 1 else 40

@@ -1,3 +1,4 @@
+import contextlib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.media.clips import make_clip
 MS = Fraction(1, 1000)
 NTSC = Fraction(1001, 30000)
 SHORT_GROUPS = {"g": "10", "bf": "2"}
+HIDDEN_FRAMES = {"auto-alt-ref": "1", "lag-in-frames": "16", "g": "12", "b": "200k"}
 # What each kind of file is there to try.
 KINDS = {
     "b-frames.mp4": {"options": SHORT_GROUPS},
@@ -30,7 +32,7 @@ KINDS = {
     "mjpeg.avi": {"codec": "mjpeg", "pix_fmt": "yuvj420p", "time_base": Fraction(1, 25), "ticks": range(50)},
     "decoding-order.avi": {"time_base": Fraction(1, 25), "ticks": range(50), "options": SHORT_GROUPS},
     "hidden-frames.webm": {
-        "codec": "libvpx", "time_base": MS, "ticks": range(0, 2000, 40), "options": {"auto-alt-ref": "1", "lag-in-frames": "16", "g": "12", "b": "200k"},
+        "codec": "libvpx", "time_base": MS, "ticks": range(0, 2000, 40), "options": HIDDEN_FRAMES,
     },
     "mpeg2.mpg": {"codec": "mpeg2video", "time_base": Fraction(1, 25), "ticks": range(50), "options": SHORT_GROUPS},
     "10-bit.mkv": {"codec": "ffv1", "pix_fmt": "yuv420p10le", "time_base": MS, "ticks": clips.VFR_MS},
@@ -120,12 +122,12 @@ def test_packets_that_hide_frames_are_not_counted_as_frames(folder: Path) -> Non
     assert timeline.find_entry(folder / "hidden-frames.webm", Fraction(1)) is None
 
 
-def test_a_seek_that_lands_elsewhere_falls_back_to_a_full_decode(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_seek_that_lands_elsewhere_falls_back_to_a_full_decode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = timeline.find_entry(folder / "b-frames.mp4", Fraction("1.2"))
     assert entry is not None
-    wrong = timeline.EntryPoint(entry.keyframe_pts, entry.seek_ts, entry.first_s, [pts - 1 for pts in entry.pts], entry.target_ticks)  # fmt: skip
+    wrong = timeline.EntryPoint(
+        entry.keyframe_pts, entry.seek_ts, entry.first_s, [pts - 1 for pts in entry.pts], entry.target_ticks
+    )
     monkeypatch.setattr(timeline, "find_entry", lambda path, start_s: wrong)
     frames = frames_of(folder / "b-frames.mp4", Sampling(start_s=Fraction("1.2")))
     assert [frame.index for frame in frames] == list(range(30, 50))
@@ -176,7 +178,8 @@ def test_fps_sampling_matches_its_definition(gaps: list[int], first: int, fps: F
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90.5", "90.5"), ("1:30.5", "90.5"), ("01:02:03", "3723"), ("0", "0"), (".5", "0.5"), ("90:00", "5400"), (" 7 ", "7")],
+    [("90.5", "90.5"), ("1:30.5", "90.5"), ("01:02:03", "3723"), ("0", "0"), (".5", "0.5"),
+     ("90:00", "5400"), (" 7 ", "7")],
 )  # fmt: skip
 def test_times_are_read_exactly(text: str, seconds: str) -> None:
     assert parse_time(text) == Fraction(seconds)
@@ -190,10 +193,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 @given(st.text(max_size=12))
 def test_no_text_breaks_the_time_reader(text: str) -> None:
-    try:
+    with contextlib.suppress(UsageError):
         assert parse_time(text) >= 0
-    except UsageError:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,8 @@ WEIGHTS = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 
 @pytest.mark.parametrize(
     ("colorspace", "color_range", "height", "matrix"),
-    [(1, 1, 32, 1), (6, 1, 32, 6), (5, 1, 32, 6), (9, 1, 32, 9), (1, 2, 32, 1), (6, 2, 32, 6), (2, 1, 32, 6), (2, 1, 720, 1), (6, 1, 720, 6), (2, 0, 32, 6)],
+    [(1, 1, 32, 1), (6, 1, 32, 6), (5, 1, 32, 6), (9, 1, 32, 9), (1, 2, 32, 1), (6, 2, 32, 6),
+     (2, 1, 32, 6), (2, 1, 720, 1), (6, 1, 720, 6), (2, 0, 32, 6)],
 )  # fmt: skip
 @pytest.mark.parametrize("yuv", [(120, 90, 170), (60, 140, 110), (200, 128, 128)])
 def test_colours_follow_matrix_and_range(
@@ -274,19 +276,29 @@ def test_ten_bits_become_eight(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size_wh", [(33, 17), (1, 1), (9, 50), (65, 2)])
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "bgr0", "gray"])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "gray", "bgr0"])
 def test_odd_sizes(tmp_path: Path, size_wh: tuple[int, int], pix_fmt: str) -> None:
-    path = make_clip(tmp_path / "a.mkv", codec="ffv1", pix_fmt=pix_fmt, size_wh=size_wh, ticks=[0, 90, 180], time_base=MS)
-    for frame in frames_of(path):
-        assert frame.size_hw == size_wh[::-1]
-        assert np.abs(frame.image.astype(int) - clips.level(frame.index)).max() <= 3
+    width, height = size_wh
+    luma = np.full((height, width), 120, np.uint8)
+    chroma = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
+    planes = {"yuv420p": [luma, chroma, chroma], "gray": [luma], "bgr0": [np.repeat(luma, 4, axis=1)]}[pix_fmt]
+    (frame,) = frames_of(clips.make_planes(tmp_path / "a.mkv", planes, pix_fmt, 2, 0, size_wh))
+    assert frame.size_hw == (height, width)
+    assert np.abs(frame.image.astype(int) - (121 if pix_fmt == "yuv420p" else 120)).max() <= 1
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "empty"), (b"just some words\n" * 200, "not a video"), (b"\0" * 4096, "not a video"), (b"\x1aE\xdf\xa3", "")],
+    [
+        (b"", "empty"),
+        (b"just some words\n" * 200, "not a video"),
+        (b"\0" * 4096, "not a video"),
+        (b"\x1aE\xdf\xa3", ""),
+    ],
 )
-def test_what_is_no_video_is_one_failure(tmp_path: Path, content: bytes, says: str, capfd: pytest.CaptureFixture) -> None:
+def test_what_is_no_video_is_one_failure(
+    tmp_path: Path, content: bytes, says: str, capfd: pytest.CaptureFixture
+) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     failure = only_failure(path)
@@ -317,7 +329,10 @@ def test_words_called_txt_are_no_video(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=600), magic=st.sampled_from([b"", b"\0\0\0\x20ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"G" + b"\0" * 187]))  # fmt: skip
+@given(
+    content=st.binary(max_size=600),
+    magic=st.sampled_from([b"", b"\0\0\0\x20ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"G" + b"\0" * 187]),
+)
 def test_no_bytes_make_reading_raise(tmp_path: Path, content: bytes, magic: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(magic + content)
@@ -379,7 +394,9 @@ def test_frames_are_counted_from_the_header(folder: Path, name: str) -> None:
     assert count_frames(folder / name) == 50
 
 
-def test_names_that_look_like_addresses_or_are_no_utf8_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_look_like_addresses_or_are_no_utf8_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_clip(tmp_path / "a.mp4", ticks=[0, 3600])
     monkeypatch.chdir(tmp_path)
     for name in ("http:x.mp4", "50%d off?.mp4", b"\xff\xfe.mp4".decode("utf-8", "surrogateescape")):

@@ -1,5 +1,4 @@
 import errno
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -139,7 +138,9 @@ def test_pixels_that_are_not_square_keep_their_aspect(tmp_path: Path) -> None:
         assert Fraction(container.streams.video[0].sample_aspect_ratio) == Fraction(16, 11)
 
 
-@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.ts", "aac"), ("a.mkv", "flac"), ("a.mkv", "ac3"), ("a.mp4", "libopus")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "audio"), [("a.mp4", "aac"), ("a.ts", "aac"), ("a.mkv", "flac"), ("a.mkv", "ac3"), ("a.mp4", "libopus")]
+)
 def test_sound_is_copied_byte_for_byte_and_in_step(tmp_path: Path, name: str, audio: str) -> None:
     source = make_clip(tmp_path / name, audio=audio)
     _, _, notes = rewrite(source, tmp_path / "out.mp4")
@@ -189,22 +190,11 @@ def test_sound_that_mp4_cannot_hold_becomes_aac_with_a_note(tmp_path: Path, name
 
 
 def test_several_sounds_are_all_kept(tmp_path: Path) -> None:
-    one = make_clip(tmp_path / "one.mp4", audio="aac")
-    source = tmp_path / "two.mp4"
-    with av.open(str(one)) as first, av.open(str(source), "w") as target:
-        streams = {0: [target.add_stream_from_template(first.streams.video[0])]}
-        streams[1] = [target.add_stream_from_template(first.streams.audio[0]) for _ in range(2)]
-        for packet in first.demux():
-            for stream in streams[packet.stream.index]:
-                if packet.dts is not None:
-                    copy = av.Packet(bytes(packet))
-                    copy.pts, copy.dts, copy.time_base, copy.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe  # fmt: skip
-                    copy.stream = stream
-                    target.mux(copy)
+    source = make_clip(tmp_path / "a.mp4", audio="aac", num_sounds=3)
     rewrite(source, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert len(container.streams.audio) == 2
-    assert len(packets_of(tmp_path / "out.mp4", "audio")) == 2 * len(packets_of(one, "audio"))
+        assert len(container.streams.audio) == 3
+    assert len(packets_of(tmp_path / "out.mp4", "audio")) == len(packets_of(source, "audio")) > 60
 
 
 def test_sound_that_cannot_be_added_leaves_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +235,7 @@ def test_no_frame_no_file(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4")
     with VideoWriter(tmp_path / "new" / "out.mp4", source):
         pass
-    assert os.listdir(tmp_path) == ["a.mp4"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_times_that_do_not_rise_are_moved_with_a_note(tmp_path: Path) -> None:
@@ -286,14 +276,15 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_an_output_error_and_leaves_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_frames", [1, 20, 100])
+def test_a_full_disk_is_an_output_error_and_leaves_no_file(tmp_path: Path, num_frames: int) -> None:
     source = make_clip(tmp_path / "a.mp4", audio="aac")
     (tmp_path / ".out.mp4.part.mp4").symlink_to("/dev/full")
-    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-    with pytest.raises(OutputError, match="No space left"), VideoWriter(tmp_path / "out.mp4", source) as writer:
-        for index in range(60):
-            writer.write(noise, Fraction(index, 25))
-    assert os.listdir(tmp_path) == ["a.mp4"]
+    rng = np.random.default_rng(0)
+    with pytest.raises(OutputError, match="cannot be written"), VideoWriter(tmp_path / "out.mp4", source) as writer:
+        for index in range(num_frames):
+            writer.write(rng.integers(0, 256, (96, 128, 3), dtype=np.uint8), Fraction(index, 25))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_a_refused_rename_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +296,7 @@ def test_a_refused_rename_is_an_output_error(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(video_writer.os, "replace", refuse)
     with pytest.raises(OutputError, match="Read-only"), VideoWriter(tmp_path / "out.mp4", source) as writer:
         writer.write(clips.grey_picture(0, (64, 48)), Fraction(0))
-    assert os.listdir(tmp_path) == ["a.mp4"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_without_x264_mpeg4_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

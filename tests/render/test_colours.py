@@ -1,5 +1,6 @@
 """Class colours: always the same, apart from each other, and with text that can be read on them."""
 
+import os
 import subprocess
 import sys
 
@@ -23,9 +24,8 @@ def test_a_colour_stays_the_same_in_every_run_and_release():
 def test_a_colour_does_not_depend_on_the_process():
     code = "from ovdet_cli.render.colours import class_colour; print(class_colour('traffic light'))"
     for seed in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True
-        )
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
         assert done.stdout.strip() == str(class_colour("traffic light")), done.stderr
 
 
