@@ -1,9 +1,10 @@
-"""What each thing outdoors looks like: draws as in things.py, streets and parks."""
+"""What each thing outdoors looks like: drawn as in indoors.py."""
 
+import itertools
 import math
 
+from indoors import GLASS, INK, STEEL, WOOD, draw_clock
 from pen import ROUND, Pen, arc, mix
-from things import GLASS, INK, STEEL, WOOD, draw_clock
 
 
 def draw_wheel(pen: Pen, radius: float, turn: float = 0.0) -> None:
@@ -152,7 +153,7 @@ def draw_person(pen: Pen, shirt: str, trousers: str, skin: str, hair: str) -> No
     pen.fill([(-17, -134), (16, -134), (19, -78), (-17, -78)], mix(shirt, "#ffffff", 0.1), shirt, radius=11)
     pen.ellipse(1, -153, 15, 16.5, skin)
     pen.ellipse(9, -154, 1.6, 2.2, INK)
-    pen.line([(7, -145), (11, -146)], 1.8, "#b5564c", radius=2)
+    pen.line([(5, -146), (9, -144), (12, -147)], 1.8, "#b5564c", radius=4)
     pen.fill([(-15, -142), (-18, -164), (-4, -175), (14, -171), (17, -160), (2, -162), (-5, -150)], hair, radius=8)
     pen.line([(8, -126), (22, -106), (34, -94)], 11, mix(shirt, INK, 0.1), radius=10)
     pen.ellipse(36, -92, 6, 6, skin)
@@ -228,15 +229,16 @@ def draw_dog(pen: Pen, coat: str = "#d99a5b") -> None:
     pen.shadow(0, 0, 62, 7)
     pen.line([(-50, -62), (-72, -74), (-76, -100)], 11, dark, radius=ROUND)
     for x, tone in ((-34, dark), (32, dark), (-48, coat), (44, coat)):
-        pen.line([(x, -40), (x, -8)], 15, tone)
+        pen.line([(x, -40), (x, -8)], 15, tone, tone)
         pen.box(x - 8, -11, x + 12, 0, mix(tone, "#ffffff", 0.55), radius=5)
     body = [(-62, -78), (0, -74), (58, -84), (64, -40), (10, -28), (-56, -32)]
-    outline = pen.fill(body, mix(coat, "#ffffff", 0.1), mix(coat, "#5a3018", 0.15), radius=22)
+    outline = pen.fill(body, coat, coat, radius=24)
     pen.ellipse(-22, -72, 26, 17, dark, opacity=0.85, inside=outline)
-    pen.ellipse(60, -44, 20, 26, "#fff3e2", inside=outline)
-    pen.line([(46, -70), (60, -100)], 30, coat)
+    pen.ellipse(0, -18, 70, 26, dark, opacity=0.25, blur=7, inside=outline)
+    pen.line([(46, -66), (60, -100)], 32, coat, coat)
+    pen.ellipse(64, -50, 13, 21, "#fff3e2", inside=outline)
     pen.line([(35, -83), (65, -72)], 7, "#e5484d", "#c23048")
-    pen.fill([(40, -134), (74, -138), (90, -116), (110, -108), (110, -92), (76, -86), (46, -92)], coat, radius=16)
+    pen.fill([(40, -134), (74, -138), (90, -116), (110, -108), (110, -92), (76, -86), (46, -92)], coat, coat, radius=16)
     pen.fill([(88, -112), (114, -108), (112, -91), (84, -88)], "#fff3e2", "#f0dcc0", radius=9)
     pen.ellipse(109, -107, 7, 5.5, INK)
     pen.line([(108, -96), (98, -93), (90, -96)], 2, INK, radius=5)
@@ -247,13 +249,11 @@ def draw_dog(pen: Pen, coat: str = "#d99a5b") -> None:
 
 def draw_umbrella(pen: Pen) -> None:
     """An open umbrella of 180, its pole down to (0, 0)."""
+    pen.shadow(12, 2, 74, 9, 0.25)
     pen.line([(0, -150), (0, -8), (9, 1), (18, -8)], 5, "#7a4a2b", radius=9)
     pen.line([(0, -160), (0, -150)], 4, INK)
     hem = [-90, -54, -18, 18, 54, 90]
-    outline = [*arc(0, -62, 90, 90, 180, 360)]
-    for left, right in zip(hem, hem[1:], strict=False):
-        outline = [*outline, *arc(-(left + right) / 2, -62, 18, 8, 360, 180)]
-    for stripe, (left, right) in enumerate(zip(hem, hem[1:], strict=False)):
+    for stripe, (left, right) in enumerate(itertools.pairwise(hem)):
         ribs = [
             [(x * math.cos(math.radians(a)), -62 - 90 * math.sin(math.radians(a))) for a in range(0, 91, 5)]
             for x in (left, right)
@@ -270,7 +270,7 @@ def draw_balloon(pen: Pen, colour: str = "#ff6b6b") -> None:
     pen.fill([(-7, -94), (0, -104), (7, -94)], mix(colour, INK, 0.25), radius=2)
     body = [(0, -100), (-32, -112), (-48, -160), (-28, -206), (28, -206), (48, -160), (32, -112)]
     outline = pen.fill(body, mix(colour, "#ffffff", 0.15), mix(colour, INK, 0.12), radius=ROUND)
-    pen.ellipse(34, -136, 26, 54, INK, opacity=0.12, blur=6, inside=outline)
+    pen.ellipse(44, -132, 26, 54, INK, opacity=0.18, blur=13, inside=outline)
     pen.at(-16, -172, turn=22).ellipse(0, 0, 6, 14, "#ffffff", opacity=0.55, blur=1)
 
 
@@ -303,5 +303,5 @@ def draw_bird(pen: Pen, colour: str = "#3f8fd6", flap: float = 1.0) -> None:
 def draw_cloud(pen: Pen) -> None:
     """A cloud, 150 wide."""
     for x, y, r in ((-46, -20, 24), (44, -18, 22), (-16, -36, 32), (20, -32, 28)):
-        pen.ellipse(x, y, r, r, "#ffffff", "#eef6fc", opacity=0.95)
-    pen.box(-70, -32, 66, 4, "#ffffff", "#e6f1fa", radius=18)
+        pen.ellipse(x, y, r, r, "#ffffff", "#f6fafd")
+    pen.box(-70, -32, 66, 4, "#f9fcfe", "#e6f1fa", radius=18)

@@ -36,9 +36,10 @@ def round_corners(points: Points, radius: float, closed: bool = True) -> Points:
             corner + (end - corner) * min(0.5, radius / max(np.linalg.norm(end - corner), 1e-9))
             for end in (previous, following)
         ]
-        for t in np.linspace(0, 1, 13):
-            curve.append(tuple((1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * corner + t**2 * ends[1]))
-    return curve if closed else [points[0], *curve[13:-13], points[-1]]
+        t = np.linspace(0, 1, 13)[:, None]
+        curve.append((1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * corner + t**2 * ends[1])
+    kept = curve if closed else [path[:1], *curve[1:-1], path[-1:]]
+    return [tuple(point) for point in np.concatenate(kept).tolist()]
 
 
 class Pen:
@@ -119,6 +120,6 @@ class Pen:
             draw.polygon(path, fill=255)
             return mask
         draw.line(path, fill=255, width=max(1, round(width)), joint="curve")
-        for x, y in (path[0], path[-1]):
+        for x, y in path:  # joint="curve" alone leaves slits in tight bends
             draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
         return mask

@@ -71,7 +71,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         if output is None:
             folder = Path(f"{inputs.name}-ovdet")
         vocabulary = _vocabulary(vocab, classes)
-        _check_choices(names, render, threshold, record_threshold)
+        _check_choices(names, threshold, record_threshold)
         if not quiet:
             _say_inputs(inputs, folder)
         if dry_run:
@@ -121,7 +121,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                 run_folder,
                 threshold=limit,
                 formats=names,
-                render=render,  # type: ignore[arg-type]  checked above
+                render=render,
                 style=DrawStyle(masks=not no_masks, labels=not no_labels),
                 sampling=sampling,
                 workers=workers,
@@ -213,12 +213,10 @@ def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) 
     return vocabulary or Vocabulary.built_in(detector.spec.vocabulary)
 
 
-def _check_choices(names: list[str], render: str, threshold: float | None, record_threshold: float | None) -> None:
+def _check_choices(names: list[str], threshold: float | None, record_threshold: float | None) -> None:
     from ovdet_cli.results.sinks import check_formats
 
     check_formats(names)
-    if render not in ("all", "hits", "none"):
-        raise UsageError(f"--render {render}: choose all, hits or none")
     if threshold is not None and record_threshold is not None and record_threshold > threshold:
         raise UsageError(
             f"--record-threshold {record_threshold:g} is above --threshold {threshold:g}; "
@@ -268,7 +266,13 @@ def _say_inputs(inputs: "InputList", folder: Path | None) -> None:
 
 
 def _say_plan(
-    inputs: "InputList", vocabulary: "Vocabulary | None", model: str | None, weights: Path | None, folder: Path | None, *, json: bool
+    inputs: "InputList",
+    vocabulary: "Vocabulary | None",
+    model: str | None,
+    weights: Path | None,
+    folder: Path | None,
+    *,
+    json: bool,
 ) -> None:
     """What a run would do, for --dry-run: the inputs' names on stdout, or everything as JSON."""
     from ovdet_cli.models import store

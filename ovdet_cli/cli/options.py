@@ -1,7 +1,7 @@
 """Options of `ovdet detect` and `ovdet video`, as Annotated aliases."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -122,10 +122,9 @@ Formats = Annotated[
     str, typer.Option("--format", metavar="F,G", rich_help_panel=_OUTPUT, help="Record formats: jsonl, csv, coco.")
 ]
 RenderMode = Annotated[
-    str,
+    Literal["all", "hits", "none"],
     typer.Option(
         "--render",
-        metavar="all|hits|none",
         rich_help_panel=_OUTPUT,
         help="Annotated pictures and video: of every input, of those with detections, or none.",
     ),
@@ -141,11 +140,16 @@ JsonSummary = Annotated[
 Every = Annotated[
     int,
     typer.Option(
-        "--every", "--vid-stride", min=1, rich_help_panel=_VIDEO, help="Analyse every Nth frame; the others keep its boxes."
+        "--every",
+        "--vid-stride",
+        min=1,
+        rich_help_panel=_VIDEO,
+        help="Analyse every Nth frame; the others keep its boxes.",
     ),
 ]
 Fps = Annotated[
-    str | None, typer.Option("--fps", metavar="F", rich_help_panel=_VIDEO, help="Analyse F frames a second (30000/1001 too).")
+    str | None,
+    typer.Option("--fps", metavar="F", rich_help_panel=_VIDEO, help="Analyse F frames a second (30000/1001 too)."),
 ]
 Start = Annotated[
     str | None,

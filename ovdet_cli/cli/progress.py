@@ -31,10 +31,8 @@ class RunProgress:
         self._has_warned = False
         self._started = time.monotonic()
         self._rich: Progress | None = None
-        self._plain: tqdm[None] | None = None
-        if is_quiet:
-            return
-        if console.err.is_terminal:
+        self._next_line_s = _PLAIN_LINE_S if not is_quiet and not console.err.is_terminal else float("inf")
+        if not is_quiet and console.err.is_terminal:
             self._rich = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
@@ -46,10 +44,6 @@ class RunProgress:
                 transient=True,
             )
             self._task = self._rich.add_task("starting", total=self._total, rate="", found="")
-        else:
-            self._plain = tqdm(
-                total=self._total, mininterval=_PLAIN_LINE_S, maxinterval=_PLAIN_LINE_S, ascii=True, ncols=100, unit="fr"
-            )
 
     def update(self, summary: "RunSummary") -> None:
         """Shows where the run stands; says once when more than an hour is left."""
@@ -66,8 +60,10 @@ class RunProgress:
                 rate=f"{rate:.1f}/s" if rate >= 1 or not done else f"{1 / rate:.1f} s each",
                 found=f"{summary.detections} found" + (f", {summary.failed} failed" if summary.failed else ""),
             )
-        if self._plain is not None:
-            self._plain.update(done - self._plain.n)
+        if elapsed >= self._next_line_s:
+            self._next_line_s = elapsed + _PLAIN_LINE_S
+            # A line of its own each time: a log has no use for a bar that returns to its beginning.
+            console.say(tqdm.format_meter(done, max(self._total, done), elapsed, ncols=100, ascii=True, unit="fr"))
         if not self._has_warned and elapsed > _JUDGE_AFTER_S and rate and (self._total - done) / rate > _HOUR_S:
             self._has_warned = True
             self._warn_long((self._total - done) / rate)
@@ -88,5 +84,3 @@ class RunProgress:
     ) -> None:
         if self._rich:
             self._rich.stop()
-        if self._plain is not None:
-            self._plain.close()

@@ -1,5 +1,6 @@
 """`ovdet selftest`: for the person who has the real files."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from ovdet_cli.cli import console
 
 def selftest(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of `ovdet models list`.")],
-    weights: Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="A local checkpoint instead.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE", help="A local checkpoint instead.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where the annotated picture goes.")
@@ -22,7 +25,7 @@ def selftest(
 
     checks = check_model(model, weights, device, output)
     if json:
-        console.print_json([{"name": c.name, "status": c.status, "detail": c.detail, "remedy": c.remedy} for c in checks])
+        console.print_json([asdict(check) for check in checks])
     else:
         for check in checks:
             console.out.print(f"{check.status:<8} {check.name}: {check.detail}", markup=False, soft_wrap=True)

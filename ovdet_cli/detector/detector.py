@@ -217,8 +217,9 @@ def _override(defaults: Facts, **values: Any) -> Facts:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """True for the GPU's error, numpy's, and the one that torch raises on the CPU, which has no type of its own."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """True for the GPU's error, numpy's, and those of torch on CPU and Apple GPUs, which have no type of their own."""
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in signs)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:

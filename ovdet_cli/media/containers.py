@@ -30,11 +30,11 @@ def open_container(path: Path) -> "InputContainer":
         raise InputError("is not a file")
     if status.st_size == 0:
         raise InputError("is empty (0 bytes)")
+    # Metadata in an old encoding must not keep the pictures from being read; PyAV 19 needs no such option.
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     # `file:` keeps libav from reading a name such as "http:x.mp4" as an address, and the white list keeps a playlist
-    # in disguise off the network. Metadata in an old encoding must not keep the pictures from being read.
-    return av.open(
-        f"file:{path.absolute()}", "r", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
-    )  # fmt: skip
+    # in disguise off the network. As `options` it would reach the codecs too, which makes PyAV 14 crash on MPEG.
+    return av.open(f"file:{path.absolute()}", "r", container_options={"protocol_whitelist": "file"}, **lenient)
 
 
 def video_stream(container: "InputContainer") -> "VideoStream":

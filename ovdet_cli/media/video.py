@@ -1,5 +1,6 @@
 """Video file -> RGB frames with exact times."""
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from ovdet_cli.errors import InputError
 from ovdet_cli.frame import Failure, Frame
 from ovdet_cli.media.containers import (
     estimated_frames,
+    frame_rate,
     has_video_stream,
     open_container,
     reason_of,
@@ -57,15 +59,22 @@ def read_video(path: Path, name: str, sampling: Sampling = _WHOLE, keep_all: boo
         yield Failure(name, reason, index=reading.next_index)
 
 
-def count_frames(path: Path) -> int | None:
-    """Roughly how many frames the video has, from its header alone; None when nothing tells."""
+def count_frames(path: Path, sampling: Sampling = _WHOLE) -> int | None:
+    """Roughly how many frames of the video are analysed, from its header alone; None when nothing tells."""
     import av
 
     try:
         with open_container(path) as container:
-            return estimated_frames(container, video_stream(container))
+            stream = video_stream(container)
+            num_frames, rate = estimated_frames(container, stream), frame_rate(stream)
     except (InputError, av.FFmpegError, OSError, ValueError):
         return None
+    if num_frames is None:
+        return None
+    end_s = num_frames / rate
+    length_s = max(min(sampling.end_s or end_s, end_s) - (sampling.start_s or 0), Fraction(0))
+    per_second = rate / sampling.every if sampling.fps is None else min(rate, sampling.fps)
+    return math.ceil(length_s * per_second)
 
 
 class _Reading:
@@ -96,14 +105,14 @@ class _Reading:
             is_past_end = end_s is not None and shown_s >= end_s
             if is_past_end:
                 break
-            self.next_index = index + 1
+            self.next_index = index
             until_s = time_s + _duration_s(frame)
-            if shown_s < start_s:
-                continue
-            is_any = True
-            is_sampled = sampler.takes(time_s)
-            if is_sampled or self._keep_all:
-                yield Frame(upright_rgb(frame), self._name, index, time_s, is_sampled)
+            if shown_s >= start_s:
+                is_any = True
+                is_sampled = sampler.takes(time_s)
+                if is_sampled or self._keep_all:
+                    yield Frame(upright_rgb(frame), self._name, index, time_s, is_sampled)
+            self.next_index = index + 1
         if self._first_s is None:
             raise InputError("holds no frame that can be decoded")
         if not is_past_end:

@@ -61,9 +61,11 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
 
 def _read_pickled(path: Path) -> dict[str, Tensor]:
     try:
-        with torch.serialization.safe_globals(pickled_arrays.GLOBALS):
-            # Memory-mapped where the format allows it: tensors that are dropped are then never read.
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals(pickled_arrays.GLOBALS), path.open("rb") as file:
+            # Memory-mapped where the format allows it: tensors that are dropped are then never read. By its name
+            # torch would take a .safetensors file for one whatever it holds.
+            is_mapped = zipfile.is_zipfile(path) and path.suffix != ".safetensors"
+            content = torch.load(path if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # damaged bytes make torch's unpickler fail in every way there is
         # torch's own message goes on to recommend opening the file with code allowed.
         if wanted := re.search(r"GLOBAL ([\w.]+)", str(error)):

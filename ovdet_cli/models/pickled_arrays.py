@@ -44,10 +44,16 @@ def _scalar(kind: PickledKind, data: bytes) -> PickledArray:
     return number
 
 
+def _no_bytes() -> bytes:
+    """What an empty array's content is written as."""
+    return b""
+
+
 # numpy 1 wrote the functions with their old home, numpy 2 with its own.
 GLOBALS: list[Any] = [
     (PickledKind, "numpy.dtype"),
     (PickledArray, "numpy.ndarray"),
+    (_no_bytes, "builtins.bytes"),
     *((_reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
     *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
 ]

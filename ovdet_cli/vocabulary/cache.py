@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError  # a damaged header of a .npy file is read as Python
 
 import numpy as np
 
@@ -17,16 +19,18 @@ class EmbeddingCache:
         self.folder = folder
 
     def _path(self, tower_hash: str, sentences: Sequence[str]) -> Path:
-        key = hashlib.sha256("\0".join((tower_hash, *sentences)).encode("utf-8", "surrogatepass")).hexdigest()
+        key = hashlib.sha256(json.dumps([tower_hash, *sentences]).encode()).hexdigest()
         return self.folder / f"{key}.npy"
 
     def get(self, tower_hash: str, sentences: Sequence[str]) -> np.ndarray | None:
         """Unit vectors float32 (N, D) stored before; None where there are none or the file is damaged."""
         try:
-            vectors = np.load(self._path(tower_hash, sentences), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            with self._path(tower_hash, sentences).open("rb") as file:
+                vectors = np.lib.format.read_array(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError, TokenError):
             return None
-        return vectors if vectors.ndim == 2 and len(vectors) == len(sentences) else None
+        is_whole = vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == len(sentences)
+        return vectors if is_whole and np.isfinite(vectors).all() else None
 
     def put(self, tower_hash: str, sentences: Sequence[str], vectors: np.ndarray) -> None:
         """Stores vectors; a folder that cannot be written only costs the next run its time."""
@@ -36,6 +40,7 @@ class EmbeddingCache:
             try:
                 with os.fdopen(handle, "wb") as file:
                     np.save(file, vectors, allow_pickle=False)
+                Path(name).chmod(0o644)  # mkstemp gives 0600, and a shared store is read by others
                 Path(name).replace(self._path(tower_hash, sentences))
             finally:
                 Path(name).unlink(missing_ok=True)

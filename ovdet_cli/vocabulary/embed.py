@@ -5,6 +5,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError  # a damaged header of a .npy file is read as Python
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,13 +35,14 @@ def read_embeddings(path: Path) -> np.ndarray:
                 )
             matrix = tensors.get("embeddings", next(iter(tensors.values())))
         else:
-            matrix = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                matrix = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise VocabularyError(f"cannot read the embeddings {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, SafetensorError) as error:
+    except (ValueError, EOFError, TokenError, SafetensorError) as error:
         raise VocabularyError(f"{path} holds no matrix of embeddings (.npy or .safetensors): {error}") from error
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        found = f"{matrix.dtype} {list(matrix.shape)}" if isinstance(matrix, np.ndarray) else "an archive"
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
+        found = f"{matrix.dtype} {list(matrix.shape)}"
         raise VocabularyError(f"{path} must hold one matrix of numbers [classes, width], not {found}")
     matrix = matrix.astype(np.float32)
     if not np.isfinite(matrix).all():
@@ -84,9 +86,9 @@ class TextEmbedder:
         vectors = self._cache.get(self._tower_hash, sentences)
         if vectors is None:
             tower = self._tower
-            long = [name for name, text in zip(names, sentences, strict=True) if tower.num_tokens(text) > tower.context]
-            if long:
-                shown = "; ".join(f"{name[:60]!r} ({tower.num_tokens(name)} tokens)" for name in long[:5])
+            lengths = [(name, tower.num_tokens(text)) for name, text in zip(names, sentences, strict=True)]
+            if long := [(name, length) for name, length in lengths if length > tower.context]:
+                shown = "; ".join(f"{name[:60]!r} ({length} tokens)" for name, length in long[:5])
                 raise VocabularyError(
                     f"{len(long)} names are longer than the {tower.context} tokens of the text tower: {shown}. "
                     "Shorten them"

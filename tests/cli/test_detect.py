@@ -135,9 +135,7 @@ def test_summary_as_json(ovdet: Ovdet, model_options: list[str], tmp_path: Path)
     assert both.exit_code == 2
 
 
-def test_weaker_detections_are_recorded_but_not_counted(
-    ovdet: Ovdet, model_options: list[str], tmp_path: Path
-) -> None:
+def test_weaker_detections_are_recorded_but_not_counted(ovdet: Ovdet, model_options: list[str], tmp_path: Path) -> None:
     picture = draw(tmp_path / "a.png")
     ovdet("detect", picture, *model_options, "-o", tmp_path / "strong")
     ovdet("detect", picture, *model_options, "-o", tmp_path / "weak", "--record-threshold", "0.3")
@@ -231,7 +229,7 @@ def test_too_many_failures_end_the_run_and_keep_its_records(
     [
         (["nowhere.jpg"], 2, "nowhere.jpg"),
         (["a.png", "--format", "xml"], 2, "'xml'"),
-        (["a.png", "--render", "some"], 2, "choose all, hits or none"),
+        (["a.png", "--render", "some"], 2, "--render"),
         (["a.png", "--every", "2", "--fps", "3"], 2, "exclude"),
         (["a.png", "--fps", "quick"], 2, "--fps quick"),
         (["a.png", "--start", "1:99"], 2, "1:99"),
@@ -294,9 +292,7 @@ def test_an_unwritable_output_folder(ovdet: Ovdet, model_options: list[str], tmp
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_it_has(
-    sent: signal.Signals, model_options: list[str], tmp_path: Path
-) -> None:
+def test_an_interrupted_run_keeps_what_it_has(sent: signal.Signals, model_options: list[str], tmp_path: Path) -> None:
     for i in range(400):
         draw(tmp_path / "in" / f"{i}.png", i % 7, (48, 64))
     run = tmp_path / "run"

@@ -52,9 +52,11 @@ def make_clip(
     audio_rate: int = 48000,
     num_sounds: int = 1,
     aspect: Fraction | None = None,
+    title: str = "",
 ) -> Path:
     """A clip whose frame i is shown at ticks[i] x time_base, grey of level(i) or pictures[i]; audio: a codec's name."""
     with av.open(str(path), "w", container_options=muxing or {}) as container:
+        container.metadata["title"] = title
         video = container.add_stream(codec, rate=25, options=options or {})
         video.width, video.height = size_wh
         video.pix_fmt = pix_fmt
@@ -134,3 +136,34 @@ def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
         streams = getattr(container.streams, kind)
         return [(p.pts * Fraction(p.time_base), bytes(p)) for p in container.demux(*streams) if p.size]
+
+
+def make_heic(path: Path, rgb: np.ndarray, quarter_turns: int) -> Path:
+    """A HEIC of one picture (ISO/IEC 23008-12), to be shown turned counter-clockwise; no library here writes one."""
+    height, width = rgb.shape[:2]
+    movie = make_clip(path.with_suffix(".mp4"), codec="libx265", size_wh=(width, height), ticks=[0], pictures=[rgb],
+                      options={"x265-params": "log-level=none:crf=12:info=0:pools=none:frame-threads=1"})  # fmt: skip
+    with av.open(str(movie)) as container:
+        config = bytes(container.streams.video[0].codec_context.extradata)
+        picture = next(bytes(packet) for packet in container.demux(video=0) if packet.size)
+    movie.unlink()
+
+    def box(kind: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return (8 + len(body)).to_bytes(4, "big") + kind + body
+
+    def meta(offset: int) -> bytes:
+        place = bytes.fromhex("44 00 0001 0001 0000 0001") + offset.to_bytes(4, "big") + len(picture).to_bytes(4, "big")
+        size = box(b"ispe", bytes(4), width.to_bytes(4, "big"), height.to_bytes(4, "big"))
+        properties = box(b"ipco", box(b"hvcC", config), size, box(b"irot", bytes([quarter_turns])))
+        return box(
+            b"meta", bytes(4), box(b"hdlr", bytes(8), b"pict", bytes(13)), box(b"pitm", bytes(4), b"\0\1"),
+            box(b"iloc", bytes(4), place),
+            box(b"iinf", bytes(4), b"\0\1", box(b"infe", b"\2\0\0\0", b"\0\1\0\0", b"hvc1", b"\0")),
+            box(b"iprp", properties, box(b"ipma", bytes(4), bytes.fromhex("00000001 0001 03 81 02 83"))),
+        )  # fmt: skip
+
+    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    offset = len(head) + len(meta(0)) + 8
+    path.write_bytes(head + meta(offset) + box(b"mdat", picture))
+    return path

@@ -406,3 +406,9 @@ def test_names_that_look_like_addresses_or_are_no_utf8_are_read(
 
 def test_suffixes_are_lower_case_with_a_dot() -> None:
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in VIDEO_SUFFIXES)
+
+
+def test_metadata_in_an_old_encoding_costs_no_frames(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mkv", ticks=[0, 3600], title="Cafe au lait")
+    path.write_bytes(path.read_bytes().replace(b"Cafe au", b"Caf\xe9 au"))
+    assert len(frames_of(path)) == 2

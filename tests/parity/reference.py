@@ -54,7 +54,14 @@ def assert_command_equals(
     write_image(folder / "picture.png", drawn)
     command = [
         *("detect", str(folder / "picture.png"), "--weights", str(weights), *words),
-        *("--threshold", str(case["score_thresh"]), "--imgsz", str(case["min_size_test"]), "--max-size", str(case["max_size_test"])),
+        *(
+            "--threshold",
+            str(case["score_thresh"]),
+            "--imgsz",
+            str(case["min_size_test"]),
+            "--max-size",
+            str(case["max_size_test"]),
+        ),
         "--one-class" if case["one_class_per_proposal"] else "--all-classes",
         *("--device", "cpu", "--precision", "fp32", "--render", "none", "-q", "-o", str(folder / "run")),
     ]

@@ -30,9 +30,7 @@ class ShadeDetector:
         if any(image[0, 0, 0] == 255 for image in images):
             raise DeviceError("does not hold one picture")
         box = np.array([[0, 0, 1, 1]], np.float32)
-        return [
-            Detections(box, np.ones(1, np.float32), np.array([image[0, 0, 0]], np.int64)) for image in images
-        ]
+        return [Detections(box, np.ones(1, np.float32), np.array([image[0, 0, 0]], np.int64)) for image in images]
 
 
 def frame(shade: int, index: int = 0, *, is_sampled: bool = True, source: str = "clip.mp4") -> Frame:
@@ -122,6 +120,8 @@ def test_pictures_are_read_in_order_by_many_threads(tmp_path: Path) -> None:
     (tmp_path / "7.png").write_text("no picture")
     inputs = collect_inputs([str(tmp_path)])
     steps = list(read_inputs(inputs, Sampling(), keep_all=False, workers=4))
-    widths = [s.image.shape[1] - 8 if isinstance(s, Frame) else s.source for s in steps if isinstance(s, Frame | Failure)]
+    widths = [
+        s.image.shape[1] - 8 if isinstance(s, Frame) else s.source for s in steps if isinstance(s, Frame | Failure)
+    ]
     assert widths == [*range(7), "7.png", *range(8, 20)]
     assert [type(step) for step in steps[:3]] == [Begin, Frame, End]

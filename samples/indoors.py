@@ -16,9 +16,9 @@ GLASS = "#cfeaf7"
 def draw_apple(pen: Pen, colour: str = "#e5484d") -> None:
     """An apple with a leaf."""
     pen.shadow(2, -3, 46, 8)
-    body = [(0, -70), (-24, -88), (-56, -66), (-50, -16), (-22, 6), (0, -5), (22, 6), (50, -16), (56, -66), (24, -88)]
+    body = [(0, -70), (-24, -88), (-56, -66), (-47, -14), (-24, 5), (0, 0), (24, 5), (47, -14), (56, -66), (24, -88)]
     outline = pen.fill(body, mix(colour, "#ffb060", 0.18), mix(colour, "#6a1030", 0.22), radius=ROUND)
-    pen.ellipse(46, -30, 34, 60, "#5a0a28", opacity=0.18, blur=6, inside=outline)
+    pen.ellipse(58, -26, 34, 56, "#5a0a28", opacity=0.22, blur=15, inside=outline)
     pen.ellipse(0, -72, 15, 5, "#7a1830", opacity=0.55, blur=2, inside=outline)
     pen.line([(0, -71), (2, -84), (8, -94)], 5, "#7a4a2b", radius=ROUND)
     pen.fill([(5, -82), (14, -104), (44, -102), (34, -80)], "#7cc05a", "#4d9a48", radius=ROUND)
@@ -29,7 +29,7 @@ def draw_orange(pen: Pen) -> None:
     """An orange, its peel dimpled."""
     pen.shadow(2, -2, 42, 8)
     outline = pen.ellipse(0, -42, 43, 42, "#ffa938", "#f07d18")
-    pen.ellipse(38, -20, 34, 46, "#b84a00", opacity=0.22, blur=7, inside=outline)
+    pen.ellipse(46, -18, 32, 46, "#b84a00", opacity=0.25, blur=13, inside=outline)
     for x, y in ((-20, -22), (-4, -14), (12, -26), (24, -44), (-30, -44), (-10, -36), (4, -50), (28, -24), (14, -8)):
         pen.ellipse(x, y, 1.3, 1.1, "#c85c06", opacity=0.6)
     pen.ellipse(3, -78, 6, 3.2, "#55823a")
@@ -51,17 +51,17 @@ def draw_banana(pen: Pen) -> None:
     pen.line([(75, -80), (76, -82)], 11, "#6b4a22")
 
 
-def draw_mug(pen: Pen, colour: str = "#4f7fd9") -> None:
-    """A steaming mug with its handle to the right."""
+def draw_mug(pen: Pen, colour: str = "#4f7fd9", is_hot: bool = True) -> None:
+    """A mug of coffee with its handle to the right, steaming while it is hot."""
     pen.shadow(4, -2, 46, 9)
     pen.line(arc(38, -42, 22, 24, -90, 90), 11, colour, mix(colour, INK, 0.25))
     body = [(-38, -84), (38, -84), (35, 0), (-35, 0)]
     outline = pen.fill(body, mix(colour, "#ffffff", 0.1), mix(colour, INK, 0.12), radius=12)
-    pen.box(14, -90, 44, 4, INK, opacity=0.16, blur=7, inside=outline)
+    pen.box(22, -100, 60, 14, INK, opacity=0.22, blur=12, inside=outline)
     pen.box(-29, -70, -22, -16, "#ffffff", radius=4, opacity=0.35)
     pen.ellipse(0, -82, 39, 10, mix(colour, "#ffffff", 0.45))
     pen.ellipse(0, -81, 33, 7.5, "#6b4128", "#4a2a1b")
-    for x in (-14, 6):
+    for x in (-14, 6) if is_hot else ():
         steam = [(x, -94), (x + 12, -106), (x - 4, -118), (x + 8, -134)]
         pen.line(steam, 5, "#ffffff", "#ffffff", radius=ROUND, opacity=0.5, blur=2.5)
 
@@ -173,12 +173,12 @@ def draw_books(pen: Pen) -> None:
 
 def draw_lamp(pen: Pen, colour: str = "#f2a33c") -> None:
     """A desk lamp whose light falls to the right."""
-    pen.fill([(40, -176), (88, -150), (170, 0), (-20, 0)], "#fff3c4", "#fff3c4", radius=10, opacity=0.4, blur=10)
+    pen.fill([(24, -116), (90, -160), (196, 4), (20, 4)], "#fff0b8", "#fff0b8", radius=8, opacity=0.5, blur=8)
     pen.shadow(2, 0, 44, 7)
     pen.line([(0, -10), (-34, -92), (34, -176)], 6, "#48526e", INK)
     pen.ellipse(-34, -92, 7, 7, STEEL)
     pen.fill([(-38, 0), (-34, -12), (34, -12), (38, 0)], mix(colour, "#ffffff", 0.1), mix(colour, INK, 0.2), radius=7)
-    head = pen.at(46, -172, turn=-32)
+    head = pen.at(46, -156, turn=-32)
     head.ellipse(0, 20, 15, 13, "#fffbe0", "#ffe48a")
     shade = [(-12, -26), (12, -26), (40, 20), (-40, 20)]
     head.fill(shade, mix(colour, "#ffffff", 0.15), mix(colour, INK, 0.12), radius=9)
