@@ -1,4 +1,4 @@
-"""Draws all sample media, every line of it: `python samples/make_samples.py`. Needs numpy, Pillow and PyAV."""
+"""Draws all sample media: `python samples/make_samples.py`. Needs numpy, Pillow and PyAV."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -157,6 +157,7 @@ def draw_park(pen: Pen) -> None:
         outdoors.draw_balloon(pen.at(x, y, 0.9, turn), colour)
     outdoors.draw_umbrella(pen.at(120, 690, 1.12, turn=-7))
     outdoors.draw_dog(pen.at(272, 726, 1.1))
+    pen.shadow(440, 750, 36, 7)
     outdoors.draw_ball(pen.at(438, 752, 0.86), turn=20)
     for x, y in ((40, 742), (70, 772), (210, 770), (560, 768), (24, 640), (350, 560), (236, 596), (500, 650)):
         for petal in range(5):
@@ -204,7 +205,7 @@ def draw_moment(pen: Pen, time_s: float) -> None:
     ball_x = 560 - 118 * time_s
     ground = pen.at(ball_x, 348, 0.62)
     height = 4 * 62 * hop * (1 - hop) * 0.82 ** int(time_s)
-    ground.shadow(4, -2, 44, 7, 0.3 * (1 - height / 110))
+    ground.shadow(2, -2, 42, 7, 0.36 * (1 - height / 100))
     outdoors.draw_ball(pen.at(ball_x, 348 - height, 0.62), turn=-118 * time_s * 1.85)
 
 
@@ -233,8 +234,9 @@ def write_clip(path: Path) -> None:
             frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE)
             container.mux(video.encode(frame))
         container.mux(video.encode())
-        for start in range(0, SAMPLE_RATE * CLIP_SECONDS, 1024):
-            sound = av.AudioFrame.from_ndarray(melody()[None, start : start + 1024], "fltp", "mono")
+        samples = melody()
+        for start in range(0, len(samples), 1024):
+            sound = av.AudioFrame.from_ndarray(samples[None, start : start + 1024], "fltp", "mono")
             sound.sample_rate, sound.pts, sound.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
             container.mux(audio.encode(sound))
         container.mux(audio.encode())

@@ -211,8 +211,7 @@ def draw_kite(pen: Pen) -> None:
 
 
 def draw_ball(pen: Pen, turn: float = 0.0) -> None:
-    """A striped beach ball of radius 50."""
-    pen.shadow(2, -2, 40, 7)
+    """A striped beach ball of radius 50; it may fly, so it casts no shadow of its own."""
     outline = arc(0, -50, 50, 50)
     rolled = pen.at(0, -50, turn=turn)
     for stripe, colour in enumerate(("#ff6b6b", "#ffffff", "#ffd166", "#ffffff", "#4f9fe0", "#ffffff")):

@@ -96,11 +96,13 @@ class Pen:
         """A line with round ends."""
         self.fill(points, colour, bottom, width=width, **look)
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, colour: str, bottom: str | None = None, **look):
+    def ellipse(
+        self, x: float, y: float, rx: float, ry: float, colour: str, bottom: str | None = None, **look
+    ) -> Points:
         """An ellipse around (x, y); gives its outline."""
         return self.fill(arc(x, y, rx, ry), colour, bottom, **look)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float, colour: str, bottom: str | None = None, **look):
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: str, bottom: str | None = None, **look) -> Points:
         """A rectangle between two corners; gives its outline."""
         return self.fill([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, bottom, **look)
 

@@ -1,17 +1,17 @@
 """What the user names -> the pictures and videos meant, each with a name that is stable and its own."""
 
 import os
-import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
 
-from ovdet_cli.errors import InputError, UsageError
+from ovdet_cli.errors import UsageError
 from ovdet_cli.frame import Failure, SourceInfo
 from ovdet_cli.media.images import IMAGE_SUFFIXES, is_picture
+from ovdet_cli.media.lists import find_entry, read_list, read_stdin
+from ovdet_cli.media.naming import safe_name, unique_name
 from ovdet_cli.media.video import VIDEO_SUFFIXES, has_video_stream
 from ovdet_cli.media.walk import FoundFile, Unreadable, is_pattern, is_run_folder, matches, split_pattern, walk
 
@@ -58,10 +58,10 @@ def collect_inputs(
     collector = _Collector(kinds, exclude)
     for argument in arguments:
         if argument == "-":
-            collector.add_list(_stdin_text(stdin), None, "-")
+            collector.add_list(read_stdin(stdin), None, "-")
         elif argument.startswith("@") and len(argument) > 1:
             path = Path(argument[1:])
-            collector.add_list(_list_text(path), path.parent, argument)
+            collector.add_list(read_list(path), path.parent, argument)
         else:
             collector.add(argument)
     return collector.result(_run_name(arguments))
@@ -113,7 +113,7 @@ class _Collector:
         """Entries of a list; those that are not there, or not ours, are kept as failures."""
         count = 0
         for count, entry in enumerate(entries, start=1):  # noqa: B007 - the last count is wanted
-            path = _found_entry(entry, folder)
+            path = find_entry(entry, folder)
             if path is None:
                 self._miss(entry, "no such file or folder (named in a list)")
             elif path.is_dir():
@@ -141,7 +141,7 @@ class _Collector:
             parts = self._parts(item)
             if len(prefixes) > 1 and item.root in prefixes:
                 parts = (prefixes[item.root], *parts)
-            unique = _unique(safe_name("/".join(parts)), taken)
+            unique = unique_name(safe_name("/".join(parts)), taken)
             if item.kind is None:
                 missing.append(Failure(unique, item.error))
             else:
@@ -219,6 +219,10 @@ class _Collector:
         self._items.append(item)
 
     def _miss(self, entry: str, error: str) -> None:
+        if (key := f"\0{entry}") in self._seen:  # no path has a NUL
+            self._skipped["(duplicate)"] += 1
+            return
+        self._seen.add(key)
         self._items.append(_Item(_Root(None), entry, (entry,), None, error))
 
     def _kind_of(self, name: str, path: str) -> Kind | None:
@@ -252,40 +256,18 @@ class _Collector:
         return Path(relative).parts
 
 
-def safe_name(name: str) -> str:
-    """The name fit for UTF-8 and one line: undecodable bytes and control signs become escapes such as \\xff and \\n."""
-    if name.isprintable():
-        return name
-    return "".join(_escaped(sign) if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in name)
-
-
-def _escaped(sign: str) -> str:
-    code = ord(sign)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as Python carries it (PEP 383)
-        return f"\\x{code - 0xDC00:02x}"
-    return sign.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    stem, dot, suffix = name.rpartition(".")
-    unique, number = name, 1
-    while unique in taken:
-        number += 1
-        unique = f"{stem}-{number}.{suffix}" if dot else f"{name}-{number}"
-    taken.add(unique)
-    return unique
-
-
 def _prefixes(roots: Iterable[_Root]) -> dict[_Root, str]:
     """What the names of each root begin with: its last part, numbered where two share it."""
     taken: set[str] = set()
     prefixes: dict[_Root, str] = {}
+    numbers: Counter[str] = Counter()
     for root in roots:
         last = os.path.basename(root.folder or "") or "root"  # noqa: PTH119
-        prefix, number = last, 1
-        while prefix in taken:
-            number += 1
-            prefix = f"{last}-{number}"
+        numbers[last] += 1
+        prefix = last if numbers[last] == 1 else f"{last}-{numbers[last]}"
+        while prefix in taken:  # a folder that is really called so
+            numbers[last] += 1
+            prefix = f"{last}-{numbers[last]}"
         taken.add(prefix)
         prefixes[root] = prefix
     return prefixes
@@ -307,44 +289,6 @@ def _is_transport_stream(path: str) -> bool:
     except OSError:  # reading it will say why
         return True
     return any(head[at : at + 1] == head[at + size : at + size + 1] == b"G" for at, size in ((0, 188), (4, 192)))
-
-
-def _found_entry(entry: str, folder: Path | None) -> Path | None:
-    """A list's entry relative to the current folder, else to the list's; line ends of another system are forgiven."""
-    for text in dict.fromkeys((entry, entry.strip())):
-        for base in (Path(), *([folder] if folder else [])):
-            path = base / text
-            try:
-                if text and path.exists():
-                    return path
-            except (OSError, ValueError):  # a name longer than the system allows, or with a NUL
-                continue
-    return None
-
-
-def _list_text(path: Path) -> Iterable[str]:
-    try:
-        return _entries(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"@{safe_name(str(path))}: the list cannot be read: {error.strerror}") from None
-
-
-def _stdin_text(stdin: TextIO | None) -> Iterable[str]:
-    stream = sys.stdin if stdin is None else stdin
-    buffer = getattr(stream, "buffer", None)
-    data = buffer.read() if buffer is not None else stream.read().encode("utf-8", "surrogateescape")
-    return _entries(data, "standard input")
-
-
-def _entries(data: bytes, origin: str) -> list[str]:
-    """The paths of a list: NUL-separated where there is a NUL, else one a line, without blank lines and # comments."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InputError(f"{safe_name(origin)}: the list is UTF-16; save it as UTF-8")
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    if "\0" in text:
-        return [entry for entry in text.split("\0") if entry.strip()]
-    lines = (line.rstrip("\r") for line in text.split("\n"))
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _run_name(arguments: Sequence[str]) -> str:

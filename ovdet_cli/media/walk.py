@@ -95,7 +95,9 @@ def matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return len(pattern) == 1 or any(matches(parts[at:], pattern[1:]) for at in range(len(parts)))
+        if len(pattern) == 1:
+            return bool(parts)
+        return any(matches(parts[at:], pattern[1:]) for at in range(len(parts)))
     return bool(parts) and _part_matches(pattern[0])(parts[0]) is not None and matches(parts[1:], pattern[1:])
 
 
