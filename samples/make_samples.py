@@ -244,17 +244,17 @@ def write_clip(path: Path) -> None:
 
 def main() -> None:
     """Draws and writes every sample, beside this file and into the package."""
-    pictures = SAMPLES / "pictures"
-    (pictures / "kitchen").mkdir(parents=True, exist_ok=True)
-    draw_picture(960, 640, draw_street).save(pictures / "street.jpg", quality=88)
-    draw_picture(800, 600, draw_breakfast).save(pictures / "kitchen" / "breakfast.png", optimize=True)
-    draw_picture(800, 600, draw_desk).save(pictures / "kitchen" / "desk.webp", quality=88, method=6)
+    posts = SAMPLES / "posts"
+    (posts / "kitchen").mkdir(parents=True, exist_ok=True)
+    draw_picture(960, 640, draw_street).save(posts / "street.jpg", quality=88)
+    draw_picture(800, 600, draw_breakfast).save(posts / "kitchen" / "breakfast.png", optimize=True)
+    draw_picture(800, 600, draw_desk).save(posts / "kitchen" / "desk.webp", quality=88, method=6)
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = TURN_RIGHT_TO_SHOW
     lying = draw_picture(600, 800, draw_park).transpose(Image.Transpose.ROTATE_90)
-    lying.save(pictures / "park.jpg", quality=88, exif=exif)
+    lying.save(posts / "park.jpg", quality=88, exif=exif)
     draw_picture(640, 480, draw_selftest).save(SELFTEST, optimize=True)
-    write_clip(SAMPLES / "clip.mp4")
+    write_clip(posts / "clip.mp4")
 
 
 if __name__ == "__main__":

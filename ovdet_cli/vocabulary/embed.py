@@ -44,7 +44,8 @@ def read_embeddings(path: Path) -> np.ndarray:
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
         found = f"{matrix.dtype} {list(matrix.shape)}"
         raise VocabularyError(f"{path} must hold one matrix of numbers [classes, width], not {found}")
-    matrix = matrix.astype(np.float32)
+    with np.errstate(over="ignore"):  # told below
+        matrix = matrix.astype(np.float32)
     if not np.isfinite(matrix).all():
         row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
         raise VocabularyError(f"{path}: row {row} holds a number that is not finite")

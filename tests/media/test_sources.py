@@ -231,7 +231,8 @@ def test_a_list_may_come_from_standard_input_and_be_nul_separated() -> None:
 def test_a_list_of_nothing_that_is_there_is_all_missing() -> None:
     inputs = collect_inputs(["-"], stdin=listed("x.jpg\nx.jpg\ny.jpg"))
     assert inputs.sources == ()
-    assert [failure.source for failure in inputs.missing] == ["x.jpg", "x-2.jpg", "y.jpg"]
+    assert [failure.source for failure in inputs.missing] == ["x.jpg", "y.jpg"]
+    assert inputs.skipped == {"(duplicate)": 1}
 
 
 def test_a_utf16_list_says_what_to_do() -> None:

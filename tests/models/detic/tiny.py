@@ -8,7 +8,7 @@ from ovdet_cli.models.detic.model import Detic, build_detic
 TINY = DeticConfig(
     BackboneConfig("timm-resnet", "resnet18", (128, 256, 512)),
     proposals=CenterNetConfig(num_convs=1, pre_nms_top=60, post_nms_top=40),
-    pyramid_channels=32,
+    pyramid_channels=64,  # two a group: torch refuses to norm a map of 1x1 with one
     hidden=48,
     embedding=16,
     mask_convs=1,

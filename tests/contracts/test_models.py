@@ -1,0 +1,104 @@
+"""What every architecture promises, as models/interface.py has it."""
+
+import pytest
+import torch
+
+from ovdet_cli.models.interface import Regions
+from ovdet_cli.models.zoo import MODELS
+from tests.models.detic.tiny import TINY, build_tiny
+
+TINY_MODELS = {"detic": (build_tiny, TINY.embedding)}
+SIZES = [(90, 120), (60, 128)]
+
+pytestmark = pytest.mark.parametrize("architecture", TINY_MODELS)
+
+
+@pytest.fixture(scope="module")
+def built():
+    return {name: (build(), width) for name, (build, width) in TINY_MODELS.items()}
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """Two pictures in a batch, padded with zeros."""
+    batch = torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(3))
+    for picture, (h, w) in zip(batch, SIZES, strict=True):
+        picture[:, h:], picture[:, :, w:] = 0, 0
+    return batch
+
+
+@torch.inference_mode()
+def first_half(model, pixels):
+    pyramid = model.extract(pixels)
+    return pyramid, model.propose(pyramid, SIZES[: len(pixels)])
+
+
+def test_every_architecture_of_the_zoo_is_tested(architecture):
+    assert {spec.architecture for spec in MODELS.values()} == set(TINY_MODELS)
+
+
+def test_the_pyramid_is_finest_first(architecture, built, pixels):
+    pyramid, _ = first_half(built[architecture][0], pixels)
+    assert all(level.dim() == 4 and len(level) == 2 for level in pyramid)
+    areas = [level.shape[2] * level.shape[3] for level in pyramid]
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_regions(architecture, built, pixels):
+    model, width = built[architecture]
+    _, found = first_half(model, pixels)
+    assert len(found) == 2
+    for regions, (h, w) in zip(found, SIZES, strict=True):
+        r = len(regions.objectness_R)
+        assert r > 0
+        assert regions.boxes_R4.shape == (r, 4)
+        assert regions.features_RSD.dim() == 3
+        assert regions.features_RSD.shape[::2] == (r, width)
+        assert {tensor.dtype for tensor in vars(regions).values()} == {torch.float32}
+        x1, y1, x2, y2 = regions.boxes_R4.unbind(1)
+        assert ((x1 >= 0) & (x1 <= x2) & (x2 <= w) & (y1 >= 0) & (y1 <= y2) & (y2 <= h)).all()
+        assert ((regions.objectness_R >= 0) & (regions.objectness_R <= 1)).all()
+        norms = regions.features_RSD.norm(dim=2)
+        torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_scores(architecture, built, pixels):
+    model, width = built[architecture]
+    _, (regions, _) = first_half(model, pixels)
+    r, s, _ = regions.features_RSD.shape
+    texts = torch.randn(5, width)
+    with torch.inference_mode():
+        scores = model.classify(regions, texts)
+        own = model.classify(regions, torch.nn.functional.normalize(texts, dim=1).expand(s, -1, -1))
+    assert scores.shape == (r, 5)
+    assert scores.dtype == torch.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+    torch.testing.assert_close(own, scores)
+
+
+def test_masks(architecture, built, pixels):
+    model, _ = built[architecture]
+    pyramid, found = first_half(model, pixels)
+    with torch.inference_mode():
+        masks = model.predict_masks(pyramid, [found[0].boxes_R4[:3], found[1].boxes_R4[:0]])
+    assert [len(m) for m in masks] == [3, 0]
+    assert all(m.dim() == 3 and m.shape[1] == m.shape[2] and m.dtype == torch.float32 for m in masks)
+    assert ((masks[0] >= 0) & (masks[0] <= 1)).all()
+
+
+def test_nothing_proposed(architecture, built, pixels, monkeypatch):
+    model, width = built[architecture]
+    if architecture == "detic":
+        monkeypatch.setattr(model.proposal_head.heat, "bias", torch.nn.Parameter(torch.full((1,), -1e4)))
+    pyramid, found = first_half(model, pixels)
+    for regions in found:
+        assert regions.boxes_R4.shape == (0, 4)
+        assert model.classify(regions, torch.randn(5, width)).shape == (0, 5)
+    with torch.inference_mode():
+        assert [len(m) for m in model.predict_masks(pyramid, [regions.boxes_R4 for regions in found])] == [0, 0]
+
+
+def test_zero_regions_can_be_classified(architecture, built):
+    model, width = built[architecture]
+    regions = Regions(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 3, width))
+    assert model.classify(regions, torch.randn(2, width)).shape == (0, 2)

@@ -1,0 +1,99 @@
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from ovdet_cli.errors import ModelError
+from ovdet_cli.models.checkpoint import load_weights, translate
+from ovdet_cli.models.detic.config import CONVNEXT_T, R18, R50, SWIN_B
+from ovdet_cli.models.detic.keys import COLUMNS, KEY_MAP, recognise
+from ovdet_cli.models.detic.model import build_detic
+from ovdet_cli.models.zoo import MODELS
+
+PACKAGED = Path(__file__).parents[2] / "data" / "reference" / "detic"
+REFERENCE = Path(os.environ.get("OVDET_REFERENCE", Path(__file__).parents[4] / "shared" / "reference")) / "detic"
+LAYOUTS = {
+    # name: our configuration, recognised as, and names of the file that are known and dropped
+    "r18": (R18, "detic-r18", {COLUMNS.format(i) for i in range(3)}),
+    "r50": (R50, "detic-r50", {*(COLUMNS.format(i) for i in range(3)), *(f"backbone.bottom_up.base.fc.{k}" for k in ("weight", "bias"))}),
+    "swin_b": (SWIN_B, "detic-swin-b", {COLUMNS.format(i) for i in range(3)}),
+    "convnext_t": (CONVNEXT_T, "detic-convnext-t", {COLUMNS.format(i) for i in range(3)}),
+}
+TOTALS = {"r18": 186, "r50": 353, "swin_b": 441, "convnext_t": 264}
+every_layout = pytest.mark.parametrize(
+    "layout", ["r18", *(pytest.param(name, marks=pytest.mark.reference) for name in LAYOUTS if name != "r18")]
+)
+
+
+@cache
+def manifest(layout) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a published file."""
+    folder = PACKAGED if layout == "r18" else REFERENCE
+    entries = json.loads((folder / f"{layout}.manifest.json").read_text(encoding="utf-8"))["tensors"]
+    return {entry["name"]: tuple(entry["shape"]) for entry in entries}
+
+
+def built(config) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of our model, whose numbers nobody needs."""
+    return {name: tuple(tensor.shape) for name, tensor in build_detic(config).state_dict().items()}
+
+
+@every_layout
+def test_every_name_of_the_file_is_one_of_ours(layout):
+    file = manifest(layout)
+    config, _, dropped = LAYOUTS[layout]
+    assert len(file) == TOTALS[layout]
+    ours, unknown = translate(list(file), KEY_MAP)
+    assert unknown == []
+    left_out = set(file) - set(ours.values())
+    assert {name for name in left_out if not name.endswith("relative_position_index")} == dropped
+    assert len(left_out - dropped) == (24 if layout == "swin_b" else 0)
+    assert {name: file[foreign] for name, foreign in ours.items()} == built(config)
+
+
+@every_layout
+def test_a_missing_name_is_told_as_the_file_would_have_it(layout):
+    """One file without each of its tensors: the error lists just the names that were taken away."""
+    config, _, _ = LAYOUTS[layout]
+    model = build_detic(config)
+    file = {name: torch.empty(shape, device="meta") for name, shape in manifest(layout).items()}
+    ours, _ = translate(list(file), KEY_MAP)
+    wanted = list(ours.values())
+    for start in range(0, len(wanted), 12):
+        gone = wanted[start : start + 12]
+        with pytest.raises(ModelError) as caught:
+            load_weights(model, {name: tensor for name, tensor in file.items() if name not in gone}, KEY_MAP, "w")
+        assert str(caught.value) == f"w does not fit this model. {len(gone)} missing: {', '.join(sorted(gone))}"
+
+
+@every_layout
+def test_a_layout_is_recognised(layout):
+    assert recognise(set(manifest(layout))) == LAYOUTS[layout][1]
+    spec = MODELS[LAYOUTS[layout][1]]
+    assert spec.config == LAYOUTS[layout][0]
+    assert spec.weights.size == pytest.approx(4 * sum(torch.Size(shape).numel() for shape in manifest(layout).values()), rel=0.01)
+
+
+@pytest.mark.parametrize("names", [set(), {"a"}, {"backbone.stem.conv1.weight", "roi_heads.res5.0.conv1.weight"}, {"detr.class_embed.0.bias"}])
+def test_another_layout_is_not_recognised(names):
+    assert recognise(names) is None
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("layout", ["ovcoco_r50_c4", "deform_detr_r50"])
+def test_detics_other_architectures_are_not_recognised(layout):
+    assert recognise(set(manifest(layout))) is None
+
+
+def test_every_row_of_the_map_can_be_reached():
+    """No row stands behind one that takes all its names."""
+    sample = {pattern: re.sub(r"\(\.\*\)|\.\*", "weight", pattern) for pattern, _ in KEY_MAP}
+    for pattern, text in sample.items():
+        name = re.sub(r"\(\\d\+?\)|\\d\+?", "0", text).replace("(p[67])", "p6").replace("(fc[12])", "fc1").replace("(mean|std)", "mean")
+        name = re.sub(r"\((\w+)\|\w+\)|\([\w.\\]+\)\?", r"\1", name).replace("\\", "")
+        assert re.fullmatch(pattern, name), name
+        assert next(p for p, _ in KEY_MAP if re.fullmatch(p, name)) == pattern

@@ -1,0 +1,87 @@
+"""The README's commands and claims, as they stand there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ovdet_cli import load_run
+from ovdet_cli.models.zoo import MODELS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETS_UP = ("python3 -m venv", "pip install", "ovdet models pull")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the samples and the stand-in models that the README makes."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "samples").symlink_to(ROOT / "samples")
+    subprocess.run([sys.executable, str(ROOT / "samples" / "stand_in.py")], cwd=folder, check=True)
+    return folder
+
+
+def test_the_main_command_works_on_the_samples(workplace: Path) -> None:
+    set_up, main = blocks("bash")[0].strip().splitlines()
+    assert set_up.startswith(SETS_UP)
+    assert set_up.endswith("python samples/stand_in.py")
+    environment = {k: v for k, v in os.environ.items() if k != "OVDET_HOME"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(main, shell=True, cwd=workplace, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = workplace / "posts-ovdet"
+    shown = re.search(r"    posts-ovdet/\n(.*?)\n\n", README, re.DOTALL)
+    assert shown
+    promised = {line.split()[0].rstrip("/") for line in shown[1].splitlines()}
+    assert {path.name for path in run.iterdir()} == promised
+    pictures = {path.relative_to(run / "images").as_posix() for path in (run / "images").rglob("*.*")}
+    assert pictures == {"street.jpg", "park.jpg", "kitchen/breakfast.png", "kitchen/desk.webp"}
+    frames = load_run(run).frames
+    assert set(frames["status"]) == {"ok"}
+    assert (frames["source"] == "clip.mp4").sum() == 10
+
+
+def test_the_python_lines_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVDET_HOME", str(workplace / "stand-in"))
+    monkeypatch.chdir(workplace)
+    (code,) = blocks("python")
+    names = {"image": np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)}
+    exec(code, names)
+    assert len(names["found"].boxes_xyxy) == len(names["found"].masks)
+
+
+def test_the_model_table_is_the_zoos() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (\S+) \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
+    assert len(rows) == 4
+    for name, stem, trained_on, figure in rows:
+        spec = MODELS[name]
+        assert (spec.stem, spec.trained_on) == (stem, trained_on)
+        assert any(value in figure for _, value in spec.results)
+    assert len(MODELS) == 4 + 12
+    assert "Twelve more" in README
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    test_command = blocks("bash")[-1].strip().splitlines()[-1]
+    assert f"\n{test_command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_command_line_is_known() -> None:
+    """Options that the README names exist."""
+    shown = subprocess.run([sys.executable, "-m", "ovdet_cli", "detect", "--help"], capture_output=True, text=True)
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--editable"}:
+        assert option in shown.stdout, f"{option} is not in ovdet detect --help"
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
