@@ -21,7 +21,11 @@ def resolve_device(name: str) -> torch.device:
         raise DeviceError(f"--device {name}: not a device; use auto, cpu, cuda, cuda:N or mps") from error
     num_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= num_gpus:
-        found = f"{num_gpus} NVIDIA GPUs" if num_gpus else "no NVIDIA GPU that this torch can use"
+        found = (
+            f"no GPU {device.index} (this machine has {num_gpus})"
+            if num_gpus
+            else "no NVIDIA GPU that this torch can use"
+        )
         raise DeviceError(f"--device {name}: there is {found}; `ovdet doctor` tells more, --device cpu works anywhere")
     if device.type == "mps" and not has_mps:
         raise DeviceError(f"--device {name}: no Apple GPU here; use --device cpu")

@@ -114,14 +114,17 @@ def translate(names: Mapping[str, Tensor] | list[str], key_map: KeyMap) -> tuple
 def _foreign_name(ours: str, key_map: KeyMap) -> str:
     """The name that a file would have for one of ours: the first fitting row of the key map, read backwards."""
     for pattern, target in key_map:
-        plain = re.sub(r"\(\?:[^()]*\)\?", "", pattern)  # an optional prefix is left out
-        groups = re.findall(r"\([^()]*\)", plain)
-        if target is None or len(groups) != plain.count("("):
+        foreign = re.sub(r"\(\?:[^()]*\)\?", "", pattern)  # an optional prefix is left out
+        groups = re.findall(r"\([^()]*\)", foreign)
+        if target is None or len(groups) != foreign.count("("):
             continue
-        backwards = re.sub(r"\\(\d)", lambda place: groups[int(place[1]) - 1], target.replace(".", r"\."))
+        backwards = target.replace(".", r"\.")
+        for number, group in enumerate(groups, start=1):
+            backwards = backwards.replace(f"\\{number}", group)
         if match := re.fullmatch(backwards, ours):
-            values = iter(match.groups())
-            return re.sub(r"\([^()]*\)", lambda _: next(values), plain).replace("\\", "")  # noqa: B023
+            for value in match.groups():
+                foreign = re.sub(r"\([^()]*\)", value, foreign, count=1)
+            return foreign.replace("\\", "")
     return ours
 
 

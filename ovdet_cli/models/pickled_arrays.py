@@ -1,4 +1,4 @@
-"""Numpy arrays and numbers inside a PyTorch checkpoint (old detectron2 files hold some), read without numpy's unpickler.
+"""Numpy arrays and numbers in a PyTorch checkpoint (old detectron2 files hold some), read without numpy's unpickler.
 
 A forged dtype can make that one take numbers for pointers; these stand-ins see a kind, a shape and bytes, no more.
 """

@@ -74,8 +74,9 @@ class Vocabulary:
 
     @classmethod
     def from_file(cls, path: Path) -> "Vocabulary":
-        """A UTF-8 text file: a name a line; blank lines, lines that start with `#`, and what follows a `#` between blanks
-        do not count.
+        """A UTF-8 text file: a name a line.
+
+        Blank lines, lines that start with `#`, and what follows a `#` between blanks do not count.
         """
         try:
             data = path.read_bytes()

@@ -41,10 +41,13 @@ def test_devices(machine, has, name, device):
     ("has", "name", "message"),
     [
         ({}, "cuda", "--device cuda: there is no NVIDIA GPU that this torch can use; `ovdet doctor`"),
-        ({"gpus": 1}, "cuda:1", "--device cuda:1: there is 1 NVIDIA GPUs?;"),
-        ({"gpus": 2}, "7", "--device 7: there is 2 NVIDIA GPUs"),
+        ({"gpus": 1}, "cuda:1", "--device cuda:1: there is no GPU 1 \\(this machine has 1\\);"),
+        ({"gpus": 2}, "7", "--device 7: there is no GPU 7 \\(this machine has 2\\)"),
         ({"gpus": 1}, "mps", "--device mps: no Apple GPU here"),
-        *(({}, name, "use auto, cpu, cuda, cuda:N or mps") for name in ("", "gpu", "CPU", "cuda:x", "cuda:-1", "meta", "xpu", "²", "cuda:")),
+        *(
+            ({}, name, "use auto, cpu, cuda, cuda:N or mps")
+            for name in ("", "gpu", "CPU", "cuda:x", "cuda:-1", "meta", "xpu", "²", "cuda:")
+        ),
         ({"gpus": 1}, "99999999999999999999", "99999"),
         ({"gpus": 1}, "cuda:300", "--device cuda:300"),
     ],

@@ -90,7 +90,9 @@ def test_pictures_of_several_sizes_share_a_batch_if_they_pad_alike():
     assert batch[0, :, :, 80:90].ne(0).any()
 
 
-@pytest.mark.parametrize("view", [lambda image: image[::-1], lambda image: image[:, ::2], lambda image: image[..., ::-1]])
+@pytest.mark.parametrize(
+    "view", [lambda image: image[::-1], lambda image: image[:, ::2], lambda image: image[..., ::-1]]
+)
 def test_views_and_read_only_pictures(view):
     image = view(picture(40, 60))
     image.flags.writeable = False

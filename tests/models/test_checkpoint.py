@@ -52,7 +52,9 @@ def test_parameters_are_tensors(tmp_path):
 def test_numpy_arrays_and_numbers_are_read(kind, is_zip, tmp_path):
     matrix = np.arange(6).reshape(2, 3).astype(kind)
     arrays = {"matrix": matrix, "columns": np.asfortranarray(matrix), "none": matrix[:0], "number": matrix[1, 2]}
-    torch.save({"model": {**arrays, "weight": torch.ones(2)}}, tmp_path / "w.pth", _use_new_zipfile_serialization=is_zip)
+    torch.save(
+        {"model": {**arrays, "weight": torch.ones(2)}}, tmp_path / "w.pth", _use_new_zipfile_serialization=is_zip
+    )
     tensors = read_checkpoint(tmp_path / "w.pth")
     assert set(tensors) == {*arrays, "weight"}
     for name, array in arrays.items():
@@ -63,7 +65,10 @@ def test_numpy_arrays_and_numbers_are_read(kind, is_zip, tmp_path):
 def test_numpy_files_of_numpy_1_are_read(tmp_path):
     torch.save({"n": np.arange(3.0), "s": np.float32(2)}, tmp_path / "w.pth", _use_new_zipfile_serialization=False)
     data = (tmp_path / "w.pth").read_bytes()
-    for old, new in ((b"numpy.core.multiarray", b"numpy._core.multiarray"), (b"numpy._core.multiarray", b"numpy.core.multiarray")):
+    for old, new in (
+        (b"numpy.core.multiarray", b"numpy._core.multiarray"),
+        (b"numpy._core.multiarray", b"numpy.core.multiarray"),
+    ):
         (tmp_path / "w.pth").write_bytes(data.replace(old, new))
         assert_state(read_checkpoint(tmp_path / "w.pth"), {"n": torch.arange(3.0).double(), "s": torch.tensor(2.0)})
 
@@ -113,7 +118,9 @@ def test_a_file_that_runs_code_is_refused_unrun(attack, place, ending, is_zip, t
     content = {"model": {**STATE, "x": evil}} if place == "model" else {"model": STATE, "x": evil}
     file = tmp_path / f"w{ending}"
     torch.save(content, file, _use_new_zipfile_serialization=is_zip)
-    with pytest.raises(ModelError, match=r"w\.\w+ (wants to run code when it is opened \(.*and was refused|is neither)") as caught:
+    with pytest.raises(
+        ModelError, match=r"w\.\w+ (wants to run code when it is opened \(.*and was refused|is neither)"
+    ) as caught:
         read_checkpoint(file)
     assert attack is HidesInNumpy or "wants to run code" in str(caught.value)
     assert "weights_only" not in str(caught.value)
@@ -146,16 +153,20 @@ def test_a_forged_numpy_type_does_no_harm(tmp_path):
 
     class Array:
         def __reduce__(self):
-            make, arguments, state = np.zeros(4).__reduce__()
+            make, arguments, _ = np.zeros(4).__reduce__()
             return make, arguments, (1, (4,), Forged(), False, b"\x01" * 32)
 
     torch.save({"x": Array(), "y": torch.ones(1)}, tmp_path / "w.pth")
     value = float(np.frombuffer(b"\x01" * 8)[0])
-    assert_state(read_checkpoint(tmp_path / "w.pth"), {"x": torch.full((4,), value, dtype=torch.float64), "y": torch.ones(1)})
+    assert_state(
+        read_checkpoint(tmp_path / "w.pth"), {"x": torch.full((4,), value, dtype=torch.float64), "y": torch.ones(1)}
+    )
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
-@pytest.mark.parametrize("content", [b"a list of words\n", b"<!DOCTYPE html><html>", b"\x00" * 64, b"\x80\x02", b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content", [b"a list of words\n", b"<!DOCTYPE html><html>", b"\x00" * 64, b"\x80\x02", b"PK\x03\x04"]
+)
 def test_another_file_is_refused(content, ending, tmp_path):
     (tmp_path / f"w{ending}").write_bytes(content)
     with pytest.raises(ModelError, match="neither a PyTorch checkpoint nor a safetensors file") as caught:
@@ -209,13 +220,13 @@ def test_a_name_does_not_change_what_a_file_is(how, ending, tmp_path):
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 def test_what_is_no_file(ending, tmp_path):
-    with pytest.raises(ModelError, match="no weight file at .*missing"):
+    with pytest.raises(ModelError, match=r"no weight file at .*missing"):
         read_checkpoint(tmp_path / f"missing{ending}")
     (tmp_path / f"empty{ending}").touch()
-    with pytest.raises(ModelError, match="empty.* is empty"):
+    with pytest.raises(ModelError, match=r"empty.* is empty"):
         read_checkpoint(tmp_path / f"empty{ending}")
     (tmp_path / f"folder{ending}").mkdir()
-    with pytest.raises(ModelError, match="folder.*: Is a directory"):
+    with pytest.raises(ModelError, match=r"folder.*: Is a directory"):
         read_checkpoint(tmp_path / f"folder{ending}")
 
 
@@ -250,7 +261,9 @@ def test_a_folder_that_may_not_be_written(guarded):
         write_safetensors(STATE, guarded / "w.safetensors")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"model": [1]}, {}, {"model": {}}, {"iteration": 3}, torch.ones(2), {3: torch.ones(2)}])
+@pytest.mark.parametrize(
+    "content", [[1, 2], {"model": [1]}, {}, {"model": {}}, {"iteration": 3}, torch.ones(2), {3: torch.ones(2)}]
+)
 def test_a_file_without_tensors_by_name(content, tmp_path):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(ModelError, match="holds no tensors by name"):
@@ -277,7 +290,11 @@ HEAD = "roi_heads.box_predictor.{}.cls_score.linear."
 
 
 def little_file():
-    return {HEAD.format(i) + kind: torch.randn(*shape) for i in range(2) for kind, shape in (("weight", (2, 3)), ("bias", (2,)))}
+    return {
+        HEAD.format(i) + kind: torch.randn(*shape)
+        for i in range(2)
+        for kind, shape in (("weight", (2, 3)), ("bias", (2,)))
+    }
 
 
 def test_strict_loading_fills_every_tensor():
@@ -351,7 +368,13 @@ def test_any_other_extra_tensor_is_refused(name):
 
 
 def test_conversion_keeps_names_types_and_numbers(tmp_path):
-    state = {**STATE, "half": torch.ones(2).half(), "index": torch.arange(4), "none": torch.zeros(0, 3), "n": torch.tensor(1.0)}
+    state = {
+        **STATE,
+        "half": torch.ones(2).half(),
+        "index": torch.arange(4),
+        "none": torch.zeros(0, 3),
+        "n": torch.tensor(1.0),
+    }
     torch.save({"model": state, **BESIDE}, tmp_path / "w.pth")
     convert_checkpoint(tmp_path / "w.pth", tmp_path / "new" / "w.safetensors")
     assert_state(load_file(tmp_path / "new" / "w.safetensors"), state)

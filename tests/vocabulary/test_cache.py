@@ -27,7 +27,12 @@ def test_what_was_put_is_got(cache):
 
 @pytest.mark.parametrize(
     ("tower", "sentences"),
-    [("other", SENTENCES), ("tower", SENTENCES[::-1]), ("tower", ["a cat", "a dog", "a cow"]), ("tower", ["a catA", " dog"])],
+    [
+        ("other", SENTENCES),
+        ("tower", SENTENCES[::-1]),
+        ("tower", ["a cat", "a dog", "a cow"]),
+        ("tower", ["a catA", " dog"]),
+    ],
 )
 def test_anything_else_is_not_there(cache, tower, sentences):
     cache.put("tower", SENTENCES, VECTORS)
@@ -64,7 +69,9 @@ def test_a_damaged_file_is_as_none(cache):
 
 
 @pytest.mark.parametrize(
-    "vectors", [VECTORS[:1], VECTORS[0], VECTORS.astype(np.float64), VECTORS * np.nan, np.array([["x"], ["y"]])], ids=str
+    "vectors",
+    [VECTORS[:1], VECTORS[0], VECTORS.astype(np.float64), VECTORS * np.nan, np.array([["x"], ["y"]])],
+    ids=str,
 )
 def test_vectors_of_another_kind_are_as_none(cache, vectors):
     cache.put("tower", SENTENCES, vectors)

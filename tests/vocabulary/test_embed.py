@@ -23,7 +23,11 @@ def test_a_numpy_file(kind, tmp_path):
 
 def test_a_safetensors_file(tmp_path):
     file = tmp_path / "e.safetensors"
-    for tensors in ({"anything": MATRIX}, {"embeddings": MATRIX}, {"a": MATRIX[:1], "embeddings": MATRIX.astype(np.float64)}):
+    for tensors in (
+        {"anything": MATRIX},
+        {"embeddings": MATRIX},
+        {"a": MATRIX[:1], "embeddings": MATRIX.astype(np.float64)},
+    ):
         save_file(tensors, file)
         np.testing.assert_array_equal(read_embeddings(file), MATRIX, strict=True)
     save_file({"a": MATRIX, "b": MATRIX}, file)
@@ -31,7 +35,9 @@ def test_a_safetensors_file(tmp_path):
         read_embeddings(file)
 
 
-@pytest.mark.parametrize("matrix", [MATRIX[0], MATRIX[None], MATRIX > 0, MATRIX * 1j, np.float32(3), np.array([["a", "b"]])])
+@pytest.mark.parametrize(
+    "matrix", [MATRIX[0], MATRIX[None], MATRIX > 0, MATRIX * 1j, np.float32(3), np.array([["a", "b"]])]
+)
 def test_what_is_no_matrix_of_numbers(matrix, tmp_path):
     np.save(tmp_path / "e.npy", matrix)
     with pytest.raises(VocabularyError, match=r"e\.npy must hold one matrix of numbers \[classes, width\], not "):
@@ -125,7 +131,9 @@ def test_what_is_no_file(ending, tmp_path):
 
 def test_the_shape_is_checked():
     check_embeddings(MATRIX, 3, 4, "e.npy")
-    with pytest.raises(VocabularyError, match=r"e\.npy is 3 x 4, but the vocabulary has 5 names and .* 4 wide: 5 x 4 is needed$"):
+    with pytest.raises(
+        VocabularyError, match=r"e\.npy is 3 x 4, but the vocabulary has 5 names and .* 4 wide: 5 x 4 is needed$"
+    ):
         check_embeddings(MATRIX, 5, 4, "e.npy")
     with pytest.raises(VocabularyError, match=r"3 x 512 is needed$"):
         check_embeddings(MATRIX, 3, 512, "e.npy")
@@ -138,7 +146,9 @@ def test_published_embeddings_have_a_row_a_name(tmp_path):
     np.save(tmp_path / "coco.npy", np.ones((80, 4), np.float16))
     assert published_embeddings(part, tmp_path / "coco.npy").dtype == np.float32
     np.save(tmp_path / "coco.npy", np.ones((79, 4), np.float16))
-    with pytest.raises(VocabularyError, match="has 79 rows for the 80 names of coco; .*`ovdet models pull coco --force`"):
+    with pytest.raises(
+        VocabularyError, match=r"has 79 rows for the 80 names of coco; .*`ovdet models pull coco --force`"
+    ):
         published_embeddings(part, tmp_path / "coco.npy")
 
 

@@ -82,9 +82,11 @@ def test_a_file(tmp_path):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(VocabularyError, match=r"cannot read the vocabulary .*missing\.txt: No such file.*lvis, coco.*, model"):
+    with pytest.raises(
+        VocabularyError, match=r"cannot read the vocabulary .*missing\.txt: No such file.*lvis, coco.*, model"
+    ):
         Vocabulary.load(tmp_path / "missing.txt")
-    with pytest.raises(VocabularyError, match="cannot read the vocabulary .*: Is a directory"):
+    with pytest.raises(VocabularyError, match=r"cannot read the vocabulary .*: Is a directory"):
         Vocabulary.load(tmp_path)
     for content in (b"", b"\xef\xbb\xbf", b"# only\n  # comments\n"):
         (tmp_path / "empty.txt").write_bytes(content)
@@ -93,7 +95,13 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "names"), [("cat,hot dog", ("cat", "hot dog")), (" cat , ,dog,", ("cat", "dog")), ("cat,cat", ("cat", "cat")), ("#1", ("#1",))]
+    ("text", "names"),
+    [
+        ("cat,hot dog", ("cat", "hot dog")),
+        (" cat , ,dog,", ("cat", "dog")),
+        ("cat,cat", ("cat", "cat")),
+        ("#1", ("#1",)),
+    ],
 )
 def test_names_between_commas(text, names):
     assert Vocabulary.from_classes(text).names == names
@@ -166,7 +174,15 @@ def test_duplicates_are_told_once_in_order():
 def test_the_hash_is_of_the_names_in_order():
     words = Vocabulary(["cat", "dog"])
     assert words.sha256 == (Vocabulary(["cat"]) + Vocabulary(["dog"])).sha256
-    assert len({Vocabulary(names).sha256 for names in (["cat", "dog"], ["dog", "cat"], ["cat dog"], ["cat"], ["cat", "dog", "dog"])}) == 5
+    assert (
+        len(
+            {
+                Vocabulary(names).sha256
+                for names in (["cat", "dog"], ["dog", "cat"], ["cat dog"], ["cat"], ["cat", "dog", "dog"])
+            }
+        )
+        == 5
+    )
     assert Vocabulary(["\udce9"]).sha256 != Vocabulary(["\udcea"]).sha256
 
 

@@ -37,7 +37,14 @@ def test_a_cell_becomes_a_box_around_its_place(level):
 
 
 def test_centres_run_row_by_row():
-    assert cell_centres((2, 3), 8, torch.device("cpu")).tolist() == [[4, 4], [12, 4], [20, 4], [4, 12], [12, 12], [20, 12]]
+    assert cell_centres((2, 3), 8, torch.device("cpu")).tolist() == [
+        [4, 4],
+        [12, 4],
+        [20, 4],
+        [4, 12],
+        [12, 12],
+        [20, 12],
+    ]
 
 
 def test_boxes_are_not_clipped():

@@ -19,7 +19,11 @@ REFERENCE = Path(os.environ.get("OVDET_REFERENCE", Path(__file__).parents[4] / "
 LAYOUTS = {
     # name: our configuration, recognised as, and names of the file that are known and dropped
     "r18": (R18, "detic-r18", {COLUMNS.format(i) for i in range(3)}),
-    "r50": (R50, "detic-r50", {*(COLUMNS.format(i) for i in range(3)), *(f"backbone.bottom_up.base.fc.{k}" for k in ("weight", "bias"))}),
+    "r50": (
+        R50,
+        "detic-r50",
+        {*(COLUMNS.format(i) for i in range(3)), *(f"backbone.bottom_up.base.fc.{k}" for k in ("weight", "bias"))},
+    ),
     "swin_b": (SWIN_B, "detic-swin-b", {COLUMNS.format(i) for i in range(3)}),
     "convnext_t": (CONVNEXT_T, "detic-convnext-t", {COLUMNS.format(i) for i in range(3)}),
 }
@@ -75,10 +79,15 @@ def test_a_layout_is_recognised(layout):
     assert recognise(set(manifest(layout))) == LAYOUTS[layout][1]
     spec = MODELS[LAYOUTS[layout][1]]
     assert spec.config == LAYOUTS[layout][0]
-    assert spec.weights.size == pytest.approx(4 * sum(torch.Size(shape).numel() for shape in manifest(layout).values()), rel=0.01)
+    assert spec.weights.size == pytest.approx(
+        4 * sum(torch.Size(shape).numel() for shape in manifest(layout).values()), rel=0.01
+    )
 
 
-@pytest.mark.parametrize("names", [set(), {"a"}, {"backbone.stem.conv1.weight", "roi_heads.res5.0.conv1.weight"}, {"detr.class_embed.0.bias"}])
+@pytest.mark.parametrize(
+    "names",
+    [set(), {"a"}, {"backbone.stem.conv1.weight", "roi_heads.res5.0.conv1.weight"}, {"detr.class_embed.0.bias"}],
+)
 def test_another_layout_is_not_recognised(names):
     assert recognise(names) is None
 
@@ -93,7 +102,12 @@ def test_every_row_of_the_map_can_be_reached():
     """No row stands behind one that takes all its names."""
     sample = {pattern: re.sub(r"\(\.\*\)|\.\*", "weight", pattern) for pattern, _ in KEY_MAP}
     for pattern, text in sample.items():
-        name = re.sub(r"\(\\d\+?\)|\\d\+?", "0", text).replace("(p[67])", "p6").replace("(fc[12])", "fc1").replace("(mean|std)", "mean")
+        name = (
+            re.sub(r"\(\\d\+?\)|\\d\+?", "0", text)
+            .replace("(p[67])", "p6")
+            .replace("(fc[12])", "fc1")
+            .replace("(mean|std)", "mean")
+        )
         name = re.sub(r"\((\w+)\|\w+\)|\([\w.\\]+\)\?", r"\1", name).replace("\\", "")
         assert re.fullmatch(pattern, name), name
         assert next(p for p, _ in KEY_MAP if re.fullmatch(p, name)) == pattern

@@ -110,7 +110,10 @@ def test_pictures_of_one_batch_may_have_none(model, pixels):
 
 @pytest.mark.parametrize(
     "backbone",
-    [BackboneConfig("timm-resnet", "resnet50", (512, 1024, 2048)), BackboneConfig("timm-convnext", "convnext_tiny", (192, 384, 768))],
+    [
+        BackboneConfig("timm-resnet", "resnet50", (512, 1024, 2048)),
+        BackboneConfig("timm-convnext", "convnext_tiny", (192, 384, 768)),
+    ],
     ids=lambda backbone: backbone.variant,
 )
 @torch.inference_mode()

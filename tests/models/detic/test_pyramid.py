@@ -15,7 +15,9 @@ def test_levels():
         middle = lateral[1] + lateral[2].repeat_interleave(2, 2).repeat_interleave(2, 3)
         torch.testing.assert_close(p5, neck.outputs[2](lateral[2]))
         torch.testing.assert_close(p4, neck.outputs[1](middle))
-        torch.testing.assert_close(p3, neck.outputs[0](lateral[0] + middle.repeat_interleave(2, 2).repeat_interleave(2, 3)))
+        torch.testing.assert_close(
+            p3, neck.outputs[0](lateral[0] + middle.repeat_interleave(2, 2).repeat_interleave(2, 3))
+        )
         torch.testing.assert_close(p6, F.conv2d(p5, neck.p6.weight, neck.p6.bias, stride=2, padding=1))
         torch.testing.assert_close(p7, F.conv2d(p6.clamp(min=0), neck.p7.weight, neck.p7.bias, stride=2, padding=1))
     assert (p6 < 0).any()

@@ -37,7 +37,9 @@ def test_no_deltas_leave_a_box_where_it_is():
 
 @pytest.mark.parametrize("delta", [1000.0, 5 * math.log(1000 / 16), 1e30])
 def test_a_box_grows_1000_16ths_at_most(delta):
-    found = decode_deltas(torch.tensor([[0.0, 0.0, delta, delta]]), torch.tensor([[100.0, 100.0, 116.0, 108.0]]), WEIGHTS)
+    found = decode_deltas(
+        torch.tensor([[0.0, 0.0, delta, delta]]), torch.tensor([[100.0, 100.0, 116.0, 108.0]]), WEIGHTS
+    )
     assert (found[0, 2] - found[0, 0]).item() == pytest.approx(1000, rel=1e-5)
     assert (found[0, 3] - found[0, 1]).item() == pytest.approx(500, rel=1e-5)
 
@@ -48,13 +50,17 @@ def test_a_box_may_shrink_without_limit():
 
 
 def test_clipping():
-    found = clip_boxes(torch.tensor([[-5.0, -6.0, 700.0, 500.0], [3.0, 4.0, 5.0, 6.0], [700.0, -9.0, 800.0, -1.0]]), (480, 640))
+    found = clip_boxes(
+        torch.tensor([[-5.0, -6.0, 700.0, 500.0], [3.0, 4.0, 5.0, 6.0], [700.0, -9.0, 800.0, -1.0]]), (480, 640)
+    )
     assert found.tolist() == [[0, 0, 640, 480], [3, 4, 5, 6], [640, 0, 640, 0]]
     assert clip_boxes(torch.zeros(0, 4), (4, 4)).shape == (0, 4)
 
 
 def test_suppression_is_within_a_class_and_surest_first():
-    box = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.9], [50.0, 50.0, 60.0, 60.0]])
+    box = torch.tensor(
+        [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.9], [50.0, 50.0, 60.0, 60.0]]
+    )
     keep = suppress(box, torch.tensor([0.5, 0.6, 0.9, 0.1]), torch.tensor([0, 0, 1, 0]), 0.5)
     assert keep.tolist() == [2, 1, 3]
 

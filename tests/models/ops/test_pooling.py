@@ -32,7 +32,10 @@ def pyramid(pictures=2, channels=4, size=(256, 320)):
 
 def test_one_level_equals_roi_align():
     maps = pyramid()
-    boxes = [torch.tensor([[3.0, 5.0, 90.0, 70.0], [-20.0, 10.0, 30.5, 200.0]]), torch.tensor([[100.0, 100.0, 330.0, 150.0]])]
+    boxes = [
+        torch.tensor([[3.0, 5.0, 90.0, 70.0], [-20.0, 10.0, 30.5, 200.0]]),
+        torch.tensor([[100.0, 100.0, 330.0, 150.0]]),
+    ]
     found = pool_regions(maps[:1], boxes, 7)
     wanted = roi_align(maps[0], boxes, 7, spatial_scale=1 / 8, sampling_ratio=0, aligned=True)
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)

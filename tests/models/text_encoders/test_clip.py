@@ -25,8 +25,14 @@ def clip():
 def whole_file(clip, tmp_path_factory) -> Path:
     """As published: with the picture tower and OpenAI's constants."""
     # Picture tower's big matrices add nothing here but time.
-    tensors = {name: tensor for name, tensor in clip.state_dict().items() if tensor.numel() < 3e6 or "visual" not in name}
-    constants = {"input_resolution": torch.tensor(224), "context_length": torch.tensor(77), "vocab_size": torch.tensor(49408)}
+    tensors = {
+        name: tensor for name, tensor in clip.state_dict().items() if tensor.numel() < 3e6 or "visual" not in name
+    }
+    constants = {
+        "input_resolution": torch.tensor(224),
+        "context_length": torch.tensor(77),
+        "vocab_size": torch.tensor(49408),
+    }
     file = tmp_path_factory.mktemp("clip") / "open_clip_model.safetensors"
     save_file({**{name: tensor.contiguous() for name, tensor in tensors.items()}, **constants}, file)
     return file
@@ -79,7 +85,8 @@ def test_conversion_keeps_the_text_tower_only(whole_file, wanted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sentence", "tokens"), [("", 2), ("a cat", 4), ("a " + "cat " * 74, 77), ("a " + "cat " * 75, 78), ("a " + "cat " * 500, 503)]
+    ("sentence", "tokens"),
+    [("", 2), ("a cat", 4), ("a " + "cat " * 74, 77), ("a " + "cat " * 75, 78), ("a " + "cat " * 500, 503)],
 )
 def test_the_number_of_tokens(encoder, sentence, tokens):
     assert encoder.num_tokens(sentence) == tokens
@@ -87,8 +94,14 @@ def test_the_number_of_tokens(encoder, sentence, tokens):
 
 
 def test_missing_tensors_are_listed(clip, tmp_path):
-    tensors = {name: tensor for name, tensor in clip.state_dict().items() if name not in ("ln_final.bias", "positional_embedding")}
-    with pytest.raises(ModelError, match=r"^somewhere does not fit this model\. 2 missing: ln_final\.bias, positional_embedding$"):
+    tensors = {
+        name: tensor
+        for name, tensor in clip.state_dict().items()
+        if name not in ("ln_final.bias", "positional_embedding")
+    }
+    with pytest.raises(
+        ModelError, match=r"^somewhere does not fit this model\. 2 missing: ln_final\.bias, positional_embedding$"
+    ):
         ClipTextEncoder(tensors, "somewhere")
     with pytest.raises(ModelError, match="1 unexpected: extra"):
         ClipTextEncoder({**clip.state_dict(), "extra": torch.zeros(1)}, "w")
