@@ -1,5 +1,6 @@
 """All printing: data to stdout, talk and progress to stderr."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,15 @@ def warn(message: str) -> None:
 def fail(message: str) -> None:
     """Why the work stops."""
     say(f"error: {message}", style="bold red")
+
+
+class LogHandler(logging.Handler):
+    """Log records as talk, so that they do not break a live progress line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Says the record in the style of its level."""
+        style = "yellow" if record.levelno >= logging.WARNING else "dim"
+        say(f"{record.levelname.lower()}: {record.getMessage()}", style=style)
 
 
 def print_json(value: Any) -> None:

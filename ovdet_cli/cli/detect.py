@@ -162,11 +162,10 @@ video = _command(
 
 def _set_log_level(*, is_quiet: bool, is_verbose: bool) -> None:
     """The library's own log lines on stderr: warnings, or more with -v."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     log = logging.getLogger("ovdet_cli")
-    log.handlers = [handler]
-    log.setLevel(logging.DEBUG if is_verbose else logging.ERROR if is_quiet else logging.WARNING)
+    log.handlers = [console.LogHandler()]
+    log.propagate = False  # some libraries put a handler of their own on the root logger
+    log.setLevel(logging.INFO if is_verbose else logging.ERROR if is_quiet else logging.WARNING)
 
 
 def _sampling(every: int, fps: str | None, start: str | None, end: str | None) -> "Sampling":

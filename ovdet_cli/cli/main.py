@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +66,9 @@ def ovdet(
 
 def main() -> None:
     """Entry point of the `ovdet` command."""
+    # Libraries warn of things like a damaged EXIF block, for developers; `python -W default -m ovdet_cli` shows them.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
     # Slurm and spot machines end a job with SIGTERM: it closes files as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

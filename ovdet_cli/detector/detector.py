@@ -99,6 +99,7 @@ class Detector:
         self.with_masks = masks
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
+        log.info("%s from %s on %s in %s", self.spec.name, self.weights, self.device, self.dtype)
 
     @property
     def preprocess(self) -> Preprocess:

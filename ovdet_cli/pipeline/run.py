@@ -1,5 +1,6 @@
 """run(job): sources -> detector -> sinks, gives a RunSummary."""
 
+import logging
 import platform
 import sys
 import time
@@ -20,6 +21,8 @@ from ovdet_cli.render.annotate import ImageSink, VideoSink
 from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.record import SCHEMA
 from ovdet_cli.results.sinks import Sink, open_record_sinks
+
+log = logging.getLogger(__name__)
 
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "av", "opencv-python-headless", "pillow", "numpy")
 
@@ -83,7 +86,8 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
     on_progress is called after every frame. KeyboardInterrupt closes everything, so that a video under way is
     playable, and is raised again. TooManyFailuresError: more than `max_failures` frames failed.
     """
-    summary = RunSummary(inputs_total=len(job.inputs.sources) + len(job.inputs.missing))
+    missing = len(job.inputs.missing)
+    summary = RunSummary(inputs_total=len(job.inputs.sources) + missing, inputs_done=missing)
     started = datetime.now(UTC)
     begun = time.perf_counter()
 
@@ -177,7 +181,8 @@ class _Writer:
                     sink.end(source)
                 self._summary.inputs_done += 1
                 self._summary.notes = [note for sink in self.drawn for note in sink.notes]
-            case Failure():
+            case Failure(source, error):
+                log.info("%s: failed: %s", source, error)
                 for sink in sinks:
                     sink.skip(result)
                 self._count_failure(result)
@@ -193,6 +198,7 @@ class _Writer:
 
     def _count(self, frame: Frame, labels: list[str], recorded: int) -> None:
         summary = self._summary
+        log.info("%s [%d]: %d detections", frame.source, frame.index, len(labels))
         if frame.time_s is None:
             summary.pictures += 1
         else:

@@ -21,7 +21,7 @@ def make_run(path: Path) -> None:
 
 def test_an_existing_run_is_refused_and_untouched(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
-    with pytest.raises(OutputError, match="already holds a run.*--overwrite"):
+    with pytest.raises(OutputError, match=r"already holds a run.*--overwrite"):
         RunFolder(tmp_path / "run")
     assert (tmp_path / "run" / "images" / "a.jpg").read_bytes() == b"old"
 
