@@ -108,18 +108,12 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                 _say_device(device, str(detector.device))
             words = _offering_pull(lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings))
             _say_duplicates(words.vocabulary)
-            limit = detector.spec.rules.threshold if threshold is None else threshold
-            if limit < detector.rules.threshold:
-                raise UsageError(
-                    f"--record-threshold {detector.rules.threshold:g} is above the threshold of {limit:g}; "
-                    "records hold at least what is drawn"
-                )
             job = DetectJob(
                 inputs,
                 detector,
                 words,
                 run_folder,
-                threshold=limit,
+                threshold=detector.spec.rules.threshold if threshold is None else threshold,
                 formats=names,
                 render=render,
                 style=DrawStyle(masks=not no_masks, labels=not no_labels),
@@ -132,11 +126,9 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             with _progress(inputs, sampling, is_quiet=quiet) as progress:
                 summary = run(job, progress.update)
         if not quiet:
-            _say_summary(summary, inputs, run_folder)
+            _say_summary(summary, run_folder)
         if json and run_folder:
-            import orjson
-
-            console.print_json(orjson.loads((run_folder.path / "run.json").read_bytes()))
+            console.print_json(run_folder.read_info())
         if summary.failed:
             raise typer.Exit(3)
 
@@ -309,7 +301,7 @@ def _say_duplicates(vocabulary: "Vocabulary") -> None:
         console.warn(f"{_count(len(again), 'name')} more than once in the vocabulary, each row kept: {shown}")
 
 
-def _say_summary(summary: "RunSummary", inputs: "InputList", folder: "RunFolder | None") -> None:
+def _say_summary(summary: "RunSummary", folder: "RunFolder | None") -> None:
     looked = [_count(summary.pictures, "picture")] * bool(summary.pictures)
     looked += [_count(summary.video_frames, "video frame")] * bool(summary.video_frames)
     rate = summary.frames / summary.total_s if summary.total_s else 0.0

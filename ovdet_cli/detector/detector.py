@@ -4,7 +4,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -117,12 +117,22 @@ class Detector:
 
     def own_vocabulary(self) -> Vocabulary:
         """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them."""
-        return _own_vocabulary(self._tensors, self.spec)
+        num_columns = self._own_columns.shape[1]
+        known = Vocabulary.built_in(self.spec.column_names).names[:num_columns]
+        return Vocabulary(parts=[Part((*known, *(f"class {i}" for i in range(len(known), num_columns))), MODEL)])
+
+    @cached_property
+    def _own_columns(self) -> Tensor:
+        """The checkpoint's classifier without its background column, (S, C, D)."""
+        names = [COLUMNS.format(stage) for stage in range(self.spec.config.num_stages)]
+        if missing := [name for name in names if name not in self._tensors]:
+            raise ModelError(f"the weights hold no classifier of their own ({missing[0]} is missing); name your words")
+        return torch.stack([self._tensors[name].float()[:, :-1].T for name in names])
 
     def prepare_words(self, vocabulary: Vocabulary, embeddings: str | Path | None = None) -> Words:
         """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file."""
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
-        own = _own_columns(self._tensors, self.spec) if has_own and embeddings is None else None
+        own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
         return Words(vocabulary, words.texts.to(self.device))
 
@@ -166,19 +176,19 @@ class Detector:
             batch = pictures[len(found) : len(found) + self.batch]
             try:
                 found += self._detect_batch(batch, words)
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if self.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                if len(batch) == 1:
-                    h, w = batch[0].size_hw
-                    raise DeviceError(
-                        f"the memory of {self.device} does not hold one picture of {w}x{h}; "
-                        "try a smaller --imgsz or --max-size, --precision fp16, or --device cpu"
-                    ) from error
-                self.batch = len(batch) // 2
-                log.warning("out of memory: going on with batches of %d", self.batch)
+            # Outside `except`, whose traceback would keep the failed batch in memory.
+            if len(batch) == 1:
+                h, w = batch[0].size_hw
+                raise DeviceError(
+                    f"the memory of {self.device} does not hold one picture of {w}x{h}; "
+                    "try a smaller --imgsz or --max-size, --precision fp16, or --device cpu"
+                )
+            self.batch = len(batch) // 2
+            log.warning("out of memory: going on with batches of %d", self.batch)
         return found
 
     @torch.inference_mode()
@@ -240,17 +250,3 @@ def _finish(
         probabilities = np.zeros((0, 1, 1), np.float32) if masks is None else masks.cpu().numpy()[keep]
         pasted = paste_masks(probabilities, boxes_xyxy[keep], picture.original_hw)
     return Detections(boxes_xyxy[keep], scores.cpu().numpy()[keep], class_ids.cpu().numpy()[keep], pasted)
-
-
-def _own_columns(tensors: Mapping[str, Tensor], spec: ModelSpec) -> Tensor:
-    """The checkpoint's classifier without its background column, (S, C, D)."""
-    names = [COLUMNS.format(stage) for stage in range(spec.config.num_stages)]
-    if missing := [name for name in names if name not in tensors]:
-        raise ModelError(f"the weights hold no classifier of their own ({missing[0]} is missing); name your words")
-    return torch.stack([tensors[name].float()[:, :-1].T for name in names])
-
-
-def _own_vocabulary(tensors: Mapping[str, Tensor], spec: ModelSpec) -> Vocabulary:
-    num_columns = _own_columns(tensors, spec).shape[1]
-    known = Vocabulary.built_in(spec.column_names).names[:num_columns]
-    return Vocabulary(parts=[Part((*known, *(f"class {i}" for i in range(len(known), num_columns))), MODEL)])

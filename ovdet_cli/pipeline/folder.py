@@ -47,28 +47,30 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"cannot write the run folder {path}: {error.strerror or error}") from error
         try:
-            self._clear(overwrite)
+            self._old = self._find_old(overwrite)
         except BaseException:
             self.close()
             raise
 
-    def _clear(self, overwrite: bool) -> None:
-        found = [name for name in (*_OWN_FILES, *_OWN_FOLDERS) if (self.path / name).exists()]
-        if not found:
-            return
-        if not (self.path / RUN_FILE).is_file():
+    def _find_old(self, overwrite: bool) -> list[Path]:
+        """What an earlier run left here; OutputError unless it may go."""
+        found = [self.path / name for name in (*_OWN_FILES, *_OWN_FOLDERS) if (self.path / name).exists()]
+        if found and not (self.path / RUN_FILE).is_file():
             # Someone's own `images` folder, say: never ours to remove.
             raise OutputError(
-                f"{self.path} is no run folder but holds {', '.join(found)}, which a run would write; "
-                "choose another folder with -o"
+                f"{self.path} is no run folder but holds {', '.join(place.name for place in found)}, which a run would "
+                "write; choose another folder with -o"
             )
-        if not overwrite:
+        if found and not overwrite:
             raise OutputError(
                 f"{self.path} already holds a run; choose another folder with -o, or write it anew with --overwrite"
             )
+        return found
+
+    def clear(self) -> None:
+        """Removes the earlier run. Called when the new one begins: one that cannot start costs nothing."""
         try:
-            for name in found:
-                place = self.path / name
+            for place in self._old:
                 if place.is_dir() and not place.is_symlink():
                     shutil.rmtree(place)
                 else:
@@ -87,6 +89,10 @@ class RunFolder:
             part.replace(self.path / RUN_FILE)
         except OSError as error:
             raise OutputError(f"cannot write {self.path / RUN_FILE}: {error.strerror or error}") from error
+
+    def read_info(self) -> dict[str, Any]:
+        """What run.json says now."""
+        return json.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
 
     def close(self) -> None:
         """Gives the lock back; a folder that was made here and stayed empty goes."""

@@ -47,4 +47,9 @@ class DetectJob:
             raise UsageError(f"workers must be at least 1, not {self.workers}")
         if self.max_failures is not None and self.max_failures < 0:
             raise UsageError(f"max failures must not be negative, not {self.max_failures}")
+        if self.threshold < self.detector.rules.threshold:
+            raise UsageError(
+                f"the record threshold of {self.detector.rules.threshold:g} is above the threshold of "
+                f"{self.threshold:g}; records hold at least what is drawn"
+            )
         check_formats(self.formats)

@@ -96,6 +96,8 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
         if job.folder:
             job.folder.write_info(_info(job, summary, started))
 
+    if job.folder:
+        job.folder.clear()
     describe()
     try:
         with ExitStack() as stack:

@@ -110,7 +110,7 @@ class Vocabulary:
     @cached_property
     def sha256(self) -> str:
         """Hash of the names in order."""
-        return hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256("\0".join(self.names).encode("utf-8", "surrogatepass")).hexdigest()
 
     def duplicates(self) -> list[str]:
         """Names of a person's own words that stand more than once, in order of first appearance."""

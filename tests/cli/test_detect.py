@@ -105,6 +105,9 @@ def test_the_run_folder_is_found_again_and_refused(
     again = ovdet("detect", "posts", *model_options)
     assert again.exit_code == 1
     assert "already holds a run" in said(again)
+    broken = ovdet("detect", "posts", *model_options, "--overwrite", "--weights", "nowhere.pth")
+    assert broken.exit_code == 1
+    assert (tmp_path / "posts-ovdet" / "detections.jsonl").is_file(), "a run that cannot start removes nothing"
     assert ovdet("detect", "posts", *model_options, "--overwrite", "-q").exit_code == 0
 
 

@@ -182,6 +182,7 @@ def saved(file, how):
     return file.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["zip", "legacy", "safetensors"])
 def test_every_truncated_file_is_refused(how, tmp_path):
     file = tmp_path / "w.pth"
@@ -192,6 +193,7 @@ def test_every_truncated_file_is_refused(how, tmp_path):
             dict(read_checkpoint(file))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["zip", "legacy", "safetensors"])
 def test_a_damaged_file_never_fails_otherwise(how, tmp_path):
     file = tmp_path / "w.pth"

@@ -29,7 +29,9 @@ def test_an_existing_run_is_refused_and_untouched(tmp_path: Path) -> None:
 def test_overwrite_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    with RunFolder(tmp_path / "run", overwrite=True):
+    with RunFolder(tmp_path / "run", overwrite=True) as folder:
+        assert (tmp_path / "run" / "images" / "a.jpg").is_file(), "the old run stays until the new one begins"
+        folder.clear()
         left = {path.name for path in (tmp_path / "run").iterdir() if path.name != ".ovdet.lock"}
     assert left == {"notes.txt"}
 
@@ -47,7 +49,8 @@ def test_overwrite_does_not_follow_links(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "keep.txt").write_text("mine")
     (tmp_path / "run" / "videos").symlink_to(tmp_path / "elsewhere")
-    with RunFolder(tmp_path / "run", overwrite=True):
+    with RunFolder(tmp_path / "run", overwrite=True) as folder:
+        folder.clear()
         assert not (tmp_path / "run" / "videos").exists()
     assert (tmp_path / "elsewhere" / "keep.txt").read_text() == "mine"
 
