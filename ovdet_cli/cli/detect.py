@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MOST_NOTES = 8  # printed at the end; run.json holds all
+
 
 def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
     """The command restricted to some kinds of input; `detect` and `video` differ in nothing else."""
@@ -313,8 +315,10 @@ def _say_summary(summary: "RunSummary", folder: "RunFolder | None") -> None:
     )
     if summary.labels:
         console.say("  " + ", ".join(f"{label} {n}" for label, n in summary.labels.most_common(12)))
-    for note in summary.notes:
+    for note in summary.notes[:_MOST_NOTES]:
         console.warn(note)
+    if len(summary.notes) > _MOST_NOTES:
+        console.warn(f"{len(summary.notes) - _MOST_NOTES} more notes in run.json")
     if summary.failed:
         where = f"; see status error in {folder.path / 'frames.csv'}" if folder else ""
         console.warn(f"{_count(summary.failed, 'input or frame', 'inputs or frames')} failed{where}")

@@ -42,7 +42,11 @@ class ImageSink(Sink):
         """Writes one annotated picture."""
         if self._is_picture and (len(detections) or not self._only_hits):
             path = place_in(self._folder, annotated_name(frame.source, IMAGE_NATIVE, ".jpg"))
-            write_image(path, draw_detections(frame.image, detections, self._labels, self._style))
+            drawn = draw_detections(frame.image, detections, self._labels, self._style)
+            try:
+                write_image(path, drawn)
+            except OutputError as error:
+                self.notes.append(_undrawn(error, frame.source))
 
     def skip(self, failure: Failure) -> None:
         """A picture that could not be read has nothing to show."""
@@ -96,7 +100,12 @@ class VideoSink(Sink):
             path = self._path(self._source)
             self._writer = VideoWriter(path, self._source.path, start_s=self._start_s, end_s=self._end_s)
         self._has_hits = self._has_hits or len(detections) > 0
-        self._writer.write(draw_detections(frame.image, detections, self._labels, self._style), frame.time_s)
+        drawn = draw_detections(frame.image, detections, self._labels, self._style)
+        try:
+            self._writer.write(drawn, frame.time_s)
+        except OutputError as error:
+            self.notes.append(_undrawn(error, frame.source))
+            self._source = self._writer = None
 
     def skip(self, failure: Failure) -> None:
         """A frame that could not be decoded is not shown: the one before it stays longer."""
@@ -114,13 +123,27 @@ class VideoSink(Sink):
         writer, self._writer = self._writer, None
         if writer is None or self._source is None:
             return
-        writer.close()
+        try:
+            writer.close()
+        except OutputError as error:
+            self.notes.append(_undrawn(error, self._source.name))
         self.notes += [f"{self._source.name}: {note}" for note in writer.notes]
         if self._only_hits and not self._has_hits:
             self._path(self._source).unlink(missing_ok=True)
 
     def _path(self, source: SourceInfo) -> Path:
         return place_in(self._folder, annotated_name(source.name, VIDEO_NATIVE, ".mp4"))
+
+
+def _undrawn(error: OutputError, name: str) -> str:
+    """The note for an input that no format can hold (a frame too large for the encoder, say): its records stand.
+
+    An error of the disk is raised again: the next output would meet it too.
+    """
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno is not None:
+        raise error
+    return f"{name}: is not drawn: {error}"
 
 
 def annotated_name(name: str, native: Sequence[str], extra: str) -> str:

@@ -1,5 +1,6 @@
 """run(job): what is written, what is counted, and how a run ends."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -111,12 +112,25 @@ def test_a_full_disk_ends_the_run_and_keeps_the_records(
     detector: Detector, words: Words, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
-        raise OutputError(f"cannot write {path}: no space left on device")
+        raise OutputError(f"cannot write {path}: no space left on device") from OSError(errno.ENOSPC, "no space")
 
     monkeypatch.setattr(annotate, "write_image", no_space)
     with pytest.raises(OutputError, match="no space"):
         carry_out(detector, words, inputs, tmp_path / "run")
     assert len(load_run(tmp_path / "run").frames) == 1
+
+
+def test_a_picture_that_no_format_holds_is_noted_and_recorded(
+    detector: Detector, words: Words, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
+        raise OutputError(f"cannot write {path}: 70000 is more than JPEG holds") from OSError("encoder error -2")
+
+    monkeypatch.setattr(annotate, "write_image", too_large)
+    summary = carry_out(detector, words, inputs, tmp_path / "run")
+    assert (summary.status, summary.pictures) == ("done", 5)
+    assert len(summary.notes) == 5
+    assert "0.png: is not drawn" in summary.notes[0]
 
 
 def test_entries_of_a_list_that_are_missing_become_records(
