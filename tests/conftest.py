@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure, and a test that fails once must fail again.
+settings.register_profile("ovdet", deadline=None, print_blob=True)
+settings.load_profile("ovdet")
 
 
 @pytest.fixture(autouse=True)

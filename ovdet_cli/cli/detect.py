@@ -64,8 +64,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         verbose: o.Verbose = False,
     ) -> None:
         _set_log_level(is_quiet=quiet, is_verbose=verbose)
-        if output == "-" and json:
-            raise UsageError("-o - and --json both want standard output; choose one")
+        _check_output(output, is_json=json, is_overwrite=overwrite, formats=formats)
         names = [name.strip() for name in formats.split(",") if name.strip()]
         sampling = _sampling(every, fps, start, end)
         folder = None if output == "-" or output is None else Path(output)
@@ -105,6 +104,8 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                     batch=batch,
                 )
 
+            if run_folder:
+                run_folder.check_inputs(inputs.sources)
             detector = _offering_pull(load)
             if not quiet:
                 _say_device(device, str(detector.device))
@@ -131,7 +132,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             _say_summary(summary, run_folder)
         if json and run_folder:
             console.print_json(run_folder.read_info())
-        if summary.failed:
+        if summary.failed or summary.undrawn:
             raise typer.Exit(3)
 
     command.__doc__ = description
@@ -160,6 +161,15 @@ def _set_log_level(*, is_quiet: bool, is_verbose: bool) -> None:
     log.handlers = [console.LogHandler()]
     log.propagate = False  # some libraries put a handler of their own on the root logger
     log.setLevel(logging.INFO if is_verbose else logging.ERROR if is_quiet else logging.WARNING)
+
+
+def _check_output(output: str | None, *, is_json: bool, is_overwrite: bool, formats: str) -> None:
+    if output == "":
+        raise UsageError("-o names no folder; leave it out for ./<input name>-ovdet")
+    if output == "-" and is_json:
+        raise UsageError("-o - and --json both want standard output; choose one")
+    if output == "-" and (is_overwrite or "jsonl" not in formats.split(",")):
+        raise UsageError("-o - writes JSON lines to standard output and no folder: no --overwrite, no other --format")
 
 
 def _sampling(every: int, fps: str | None, start: str | None, end: str | None) -> "Sampling":

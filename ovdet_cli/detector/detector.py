@@ -2,7 +2,6 @@
 
 # B pictures of a batch, R regions, N detections
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,9 +20,8 @@ from ovdet_cli.detector.preprocess import Prepared, Preprocessor
 from ovdet_cli.detector.words import Words, prepare_words
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
+from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
-from ovdet_cli.models.detic.keys import COLUMNS, KEY_MAP, recognise
-from ovdet_cli.models.detic.model import build_detic
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
 from ovdet_cli.models.zoo import MODELS, RECOMMENDED, ModelSpec, Preprocess, Rules, find_model
@@ -92,8 +90,9 @@ class Detector:
             max_detections=max_detections,
             one_class=one_class,
         )
-        self._model = build_detic(self.spec.config)
-        load_weights(self._model, self._tensors, KEY_MAP, str(self.weights))
+        architecture = architecture_of(self.spec)
+        self._model = architecture.build(self.spec.config)
+        load_weights(self._model, self._tensors, architecture.key_map, str(self.weights))
         self._model.to(self.device)
         self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
         self.with_masks = masks
@@ -109,11 +108,7 @@ class Detector:
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weight file."""
-        noted = store.facts(self.spec.weights)
-        if self.weights == store.converted_path(self.spec.weights) and noted:
-            return str(noted["sha256"])
-        with self.weights.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return store.sha256_of(self.weights)
 
     def own_vocabulary(self) -> Vocabulary:
         """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them."""
@@ -124,7 +119,7 @@ class Detector:
     @cached_property
     def _own_columns(self) -> Tensor:
         """The checkpoint's classifier without its background column, (S, C, D)."""
-        names = [COLUMNS.format(stage) for stage in range(self.spec.config.num_stages)]
+        names = architecture_of(self.spec).column_keys(self.spec.config)
         if missing := [name for name in names if name not in self._tensors]:
             raise ModelError(f"the weights hold no classifier of their own ({missing[0]} is missing); name your words")
         return torch.stack([self._tensors[name].float()[:, :-1].T for name in names])
@@ -195,10 +190,7 @@ class Detector:
     def _detect_batch(self, pictures: list[Prepared], words: Words) -> list[Detections]:
         pixels = self._preprocessor.stack(pictures, self.device)
         with exact_float32():
-            # As in Detic's training, backbone and pyramid alone run in half precision; what follows is float32.
-            with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-                pyramid = self._model.extract(pixels)
-            pyramid = [level.float() for level in pyramid]
+            pyramid = self._extract(pixels)
             regions = self._model.propose(pyramid, [p.size_hw for p in pictures])
             chosen = [self._choose(r, words) for r in regions]
             masks = None
@@ -208,6 +200,21 @@ class Detector:
             _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self.with_masks)
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
         ]
+
+    def _extract(self, pixels: Tensor) -> list[Tensor]:
+        """The feature pyramid in float32.
+
+        As in Detic's training, backbone and pyramid alone run in half precision. Where that overflows, which would
+        show as nothing found, the batch is done again in float32.
+        """
+        if self.dtype == torch.float32:
+            return self._model.extract(pixels)
+        with torch.autocast(self.device.type, dtype=self.dtype):
+            pyramid = [level.float() for level in self._model.extract(pixels)]
+        if all(bool(torch.isfinite(level).all()) for level in pyramid):
+            return pyramid
+        log.warning("%s overflows in this model: float32 is used for this batch", self.dtype)
+        return self._model.extract(pixels)
 
     def _choose(self, regions: Regions, words: Words) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes in network pixels, class ids and scores of the detections of one picture."""

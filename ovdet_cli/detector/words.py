@@ -31,6 +31,12 @@ class Words:
 
     vocabulary: Vocabulary
     texts: Tensor
+    origins: tuple[str, ...] = ()
+    """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
+
+    def sha256(self) -> str:
+        """Hash of the embeddings' numbers."""
+        return hashlib.sha256(self.texts.cpu().contiguous().numpy().tobytes()).hexdigest()
 
     @property
     def names(self) -> Sequence[str]:
@@ -52,15 +58,6 @@ def _published(part: Part, spec: ModelSpec) -> Path | None:
     return store.require(asset)
 
 
-def _tower_hash(path: Path) -> str:
-    """SHA-256 of the text tower: as noted when it was pulled, else computed."""
-    noted = store.facts(next(a for a in TEXT_ENCODERS.values() if store.path(a) == path))
-    if noted and noted.get("size") == path.stat().st_size:
-        return str(noted["sha256"])
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _embedder(spec: ModelSpec) -> TextEmbedder:
     path = store.require(TEXT_ENCODERS[spec.text_encoder])
 
@@ -69,7 +66,7 @@ def _embedder(spec: ModelSpec) -> TextEmbedder:
 
         return ClipTextEncoder.from_file(path)
 
-    return TextEmbedder(open_tower, _tower_hash(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
+    return TextEmbedder(open_tower, store.sha256_of(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
 
 
 def prepare_words(
@@ -84,22 +81,26 @@ def prepare_words(
     if embeddings is not None:
         matrix = read_embeddings(embeddings)
         check_embeddings(matrix, len(vocabulary), width, str(embeddings))
-        return Words(vocabulary, torch.from_numpy(matrix))
-    texts = []
+        return Words(vocabulary, torch.from_numpy(matrix), ("file",))
+    texts, origins = [], []
+    embedder: TextEmbedder | None = None
     for part in vocabulary.parts:
         if part.origin == MODEL:
             assert own_columns is not None
             texts.append(own_columns)
+            origins.append("checkpoint")
             continue
-        published = _published(part, spec)
-        matrix = published_embeddings(part, published) if published else _embedder(spec).embed(part.names)
+        if published := _published(part, spec):
+            matrix = published_embeddings(part, published)
+        else:
+            embedder = embedder or _embedder(spec)
+            matrix = embedder.embed(part.names)
         check_embeddings(matrix, len(part.names), width, f"the embeddings of {part.origin or 'the words'}")
         texts.append(torch.from_numpy(matrix))
+        origins.append("published" if published else "text tower")
     if own_columns is None:
-        return Words(vocabulary, torch.cat(texts))
+        return Words(vocabulary, torch.cat(texts), tuple(origins))
     # A checkpoint's columns are used as they are, so words beside them must be of unit length already.
     num_sets = len(own_columns)
-    return Words(
-        vocabulary,
-        torch.cat([t if t.dim() == 3 else F.normalize(t, dim=1).expand(num_sets, -1, -1) for t in texts], dim=1),
-    )
+    sets = [t if t.dim() == 3 else F.normalize(t, dim=1).expand(num_sets, -1, -1) for t in texts]
+    return Words(vocabulary, torch.cat(sets, dim=1), tuple(origins))

@@ -92,6 +92,8 @@ def read_image(path: Path) -> np.ndarray:
 
 def is_picture(path: Path) -> bool:
     """Whether the content begins like a picture of a format we read, whatever the file is called."""
+    if not path.is_file():  # opening a FIFO would wait for ever
+        return False
     try:
         with path.open("rb") as file:
             return _opener(file.read(_HEAD_BYTES), path) is not None
@@ -189,7 +191,7 @@ def _heif_opener(path: Path) -> Opener:
     try:
         from pi_heif import HeifImageFile
     except ImportError:
-        raise InputError(f'{_shown(path)}: HEIC pictures need one more package: pip install "ovdet[heic]"') from None
+        raise InputError(f'{_shown(path)}: HEIC pictures need ovdet\'s extra "heic": pip install pi-heif') from None
     opener: Opener = HeifImageFile
     return opener
 

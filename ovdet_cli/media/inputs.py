@@ -1,6 +1,7 @@
 """What the user names -> the pictures and videos meant, each with a name that is stable and its own."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -202,7 +203,8 @@ class _Collector:
             raise UsageError(f"{shown}: is a link to something that is not there")
         kind = _kind_of_suffix(_suffix(path.name))
         if kind is None:
-            kind = "image" if is_picture(path) else "video" if has_video_stream(path) else None
+            is_file = Path(path).is_file()  # opening a FIFO would wait for ever
+            kind = "image" if is_picture(path) else "video" if is_file and has_video_stream(path) else None
         if kind is None:
             endings = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
             raise UsageError(f"{shown}: is neither a picture nor a video; these endings are read: {endings}")
@@ -240,8 +242,11 @@ class _Collector:
         folders = {os.path.dirname(os.path.abspath(item.path)) for item in self._items if item.root is self._loose}  # noqa: PTH100, PTH120
         if not folders:
             return
-        self._loose.folder = os.path.commonpath(folders)
-        twin = self._roots.get(os.path.realpath(self._loose.folder))
+        try:
+            self._loose.folder = os.path.commonpath(folders)
+        except ValueError:  # on several drives: names then begin with the drive's letter
+            self._loose.folder = ""
+        twin = self._roots.get(os.path.realpath(self._loose.folder)) if self._loose.folder else None
         if twin is not None and twin.num_files:
             self._loose.num_files = 0
             self._items = [
@@ -252,6 +257,9 @@ class _Collector:
     def _parts(self, item: _Item) -> tuple[str, ...]:
         if item.parts is not None:
             return item.parts
+        if not item.root.folder:
+            absolute = Path(item.path).absolute()
+            return (re.sub(r"\W+", "_", absolute.drive).strip("_"), *absolute.parts[1:])
         relative = os.path.relpath(item.path, item.root.folder)
         return Path(relative).parts
 
@@ -263,12 +271,13 @@ def _prefixes(roots: Iterable[_Root]) -> dict[_Root, str]:
     numbers: Counter[str] = Counter()
     for root in roots:
         last = os.path.basename(root.folder or "") or "root"  # noqa: PTH119
-        numbers[last] += 1
-        prefix = last if numbers[last] == 1 else f"{last}-{numbers[last]}"
-        while prefix in taken:  # a folder that is really called so
-            numbers[last] += 1
-            prefix = f"{last}-{numbers[last]}"
-        taken.add(prefix)
+        same = last.casefold()  # on some systems Photos and photos are one output folder
+        numbers[same] += 1
+        prefix = last if numbers[same] == 1 else f"{last}-{numbers[same]}"
+        while prefix.casefold() in taken:  # a folder that is really called so
+            numbers[same] += 1
+            prefix = f"{last}-{numbers[same]}"
+        taken.add(prefix.casefold())
         prefixes[root] = prefix
     return prefixes
 
@@ -283,6 +292,8 @@ def _kind_of_suffix(suffix: str) -> Kind | None:
 
 def _is_transport_stream(path: str) -> bool:
     """Whether packets of 188 bytes, or of 192 as cameras write them, begin with MPEG's sync byte."""
+    if not Path(path).is_file():  # opening a FIFO would wait for ever; reading it will say so
+        return True
     try:
         with Path(path).open("rb") as file:
             head = file.read(197)

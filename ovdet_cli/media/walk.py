@@ -68,7 +68,7 @@ def walk(
             yield found
 
 
-def is_run_folder(folder: str) -> bool:
+def is_run_folder(folder: str | Path) -> bool:
     """Whether ovdet wrote a run into this folder: its pictures are results, not inputs."""
     path = Path(folder, _RUN_FILE)
     try:

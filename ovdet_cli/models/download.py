@@ -4,7 +4,6 @@ While it comes, `<target>.part` holds the bytes and `<target>.part.json` says of
 """
 
 import errno
-import hashlib
 import http.client
 import json
 import os
@@ -22,6 +21,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from ovdet_cli.errors import DownloadError
+from ovdet_cli.models import store
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are here and the bytes there will be (None if the server does not tell)."""
@@ -60,7 +60,7 @@ def download(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch_patiently(address, part, progress, waits_s, sleep)
-        found = hash_file(part.path)
+        found = store.hash_file(part.path)
         if sha256 is None or found == sha256.lower():
             part.finish()
             return found
@@ -86,12 +86,6 @@ def mirrored(url: str) -> str:
 def is_offline() -> bool:
     """True if OVDET_OFFLINE forbids every connection."""
     return os.environ.get("OVDET_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
-
-
-def hash_file(file: Path) -> str:
-    """The sha256 of a file, in lower-case hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _BrokenError(Exception):

@@ -2,10 +2,10 @@
 
 # R regions, S sets of features a region has (Detic: cascade stages), D embedding width, C classes, N kept detections
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,21 @@ class Regions:
     features_RSD: Tensor
 
 
-class OpenVocabularyDetector(Protocol):
+class OpenVocabularyDetector(nn.Module, ABC):
     """A detector cut in two: `extract` and `propose` never see a word, `classify` never sees a picture."""
 
+    @abstractmethod
     def extract(self, pixels: Tensor) -> list[Tensor]:
         """Normalised, padded pictures (B, 3, H, W) -> feature pyramid, finest level first."""
-        ...
 
+    @abstractmethod
     def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:
         """Feature pyramid -> the regions of each picture, whose unpadded sizes are given."""
-        ...
 
+    @abstractmethod
     def classify(self, regions: Regions, texts: Tensor) -> Tensor:
         """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1]."""
-        ...
 
+    @abstractmethod
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes (N, 4) in network pixels, a tensor a picture -> mask probabilities (N, M, M) inside them."""
-        ...

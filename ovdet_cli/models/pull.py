@@ -8,7 +8,7 @@ import numpy as np
 
 from ovdet_cli.errors import DownloadError, ModelError, OutputError, OvdetError
 from ovdet_cli.models import store
-from ovdet_cli.models.download import download, hash_file, is_offline, mirrored
+from ovdet_cli.models.download import download, is_offline, mirrored
 from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS, Asset, find_model
 
 _EMBEDDING_ROWS = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
@@ -40,16 +40,6 @@ class PullReport:
     """The model that became the default because there was none yet."""
 
 
-def assets_of(name: str) -> tuple[Asset, ...]:
-    """What `models pull NAME` brings: small files first, so that a network that fails does so at once."""
-    if name in TEXT_ENCODERS or name in EMBEDDINGS:
-        return (store.find_asset(name),)
-    spec = find_model(name)
-    own = EMBEDDINGS[spec.vocabulary]
-    others = (asset for asset in EMBEDDINGS.values() if asset != own)
-    return own, *others, spec.weights, TEXT_ENCODERS[spec.text_encoder]
-
-
 def pull(
     names: Sequence[str],
     *,
@@ -63,7 +53,7 @@ def pull(
     `force` fetches again what is here, and accepts a publication that has changed since. `tell` hears of the slow
     steps besides the transfer. Every name is looked up before anything is fetched.
     """
-    assets = dict.fromkeys(asset for name in names for asset in assets_of(name))
+    assets = dict.fromkeys(asset for name in names for asset in store.assets_of(name))
     detectors = [find_model(name) for name in names if name not in TEXT_ENCODERS and name not in EMBEDDINGS]
     hear = tell if tell is not None else _ignore
     items = tuple(_pull_one(asset, force, offline, progress, hear) for asset in assets)
@@ -88,7 +78,7 @@ def _pull_one(
         source, target = store.download_path(asset), store.converted_path(asset)
         # Put there by hand, or left by a pull that was stopped while converting.
         was_there = source.is_file() and (not force or offline or is_offline())
-        published = hash_file(source) if was_there else _fetch(asset, source, offline, progress)
+        published = store.hash_file(source) if was_there else _fetch(asset, source, offline, progress)
         try:
             _check_hash(asset, published, force)
             _convert(asset, source, target, tell)
@@ -107,7 +97,7 @@ def _pull_one(
             asset,
             source="by hand" if was_there else mirrored(asset.url),
             published_sha256=published,
-            sha256=published if asset.kind == "embeddings" else hash_file(target),
+            sha256=published if asset.kind == "embeddings" else store.hash_file(target),
         )
         source.unlink(missing_ok=True)
         return Pulled(asset, target, False, published)

@@ -10,6 +10,7 @@
 Beside a pulled file stands <file>.json with its facts. No folder is made until something is written.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -47,6 +48,16 @@ def find_asset(name: str) -> Asset:
 def short_name(asset: Asset) -> str:
     """What people call the asset: weights go by their model's short name."""
     return next((spec.name for spec in MODELS.values() if spec.weights == asset), asset.name)
+
+
+def assets_of(name: str) -> tuple[Asset, ...]:
+    """What `models pull NAME` brings: small files first, so that a network that fails does so at once."""
+    if name in TEXT_ENCODERS or name in EMBEDDINGS:
+        return (find_asset(name),)
+    spec = find_model(name)
+    own = EMBEDDINGS[spec.vocabulary]
+    others = (asset for asset in EMBEDDINGS.values() if asset != own)
+    return own, *others, spec.weights, TEXT_ENCODERS[spec.text_encoder]
 
 
 def converted_path(asset: Asset) -> Path:
@@ -114,7 +125,8 @@ def require(asset: Asset) -> Path:
         ),
     }[asset.kind]
     verb = "is" if asset.kind == "text-encoder" else "are"
-    size = f"about {size_text(asset.size)}"
+    # A model brings its text tower and embeddings with it.
+    size = f"about {size_text(sum(a.size for a in assets_of(name) if not is_present(a)))}"
     raise MissingAssetError(f"{what} {verb} not on this machine. Run `{pull}` ({size}); or {ways}", name, size)
 
 
@@ -148,6 +160,26 @@ def write_facts(asset: Asset, *, source: str, published_sha256: str, sha256: str
 def _facts_path(asset: Asset) -> Path:
     target = converted_path(asset)
     return target.with_name(target.name + ".json")
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file: as noted at the pull where it is that very file, else computed."""
+    noted = next((facts(asset) for asset in _assets() if converted_path(asset) == file), None)
+    if noted and noted.get("size") == file.stat().st_size and isinstance(noted.get("sha256"), str):
+        return str(noted["sha256"])
+    return hash_file(file)
+
+
+def hash_file(file: Path) -> str:
+    """SHA-256 of a file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _assets() -> Iterator[Asset]:
+    yield from TEXT_ENCODERS.values()
+    yield from EMBEDDINGS.values()
+    yield from (spec.weights for spec in MODELS.values())
 
 
 def default_model() -> str | None:

@@ -91,15 +91,11 @@ class ModelSpec:
     prompt: str = "a {}"
     vocabulary: str = "lvis"
     """Built-in vocabulary when no words are given."""
+    column_names: str = "lvis"
+    """Built-in vocabulary that names the first columns of the checkpoint's own classifier."""
     preprocess: Preprocess = Preprocess()
     rules: Rules = Rules()
     paper: str = "arXiv:2201.02605"
-
-    @property
-    def column_names(self) -> str:
-        """The built-in vocabulary that names the first columns of the checkpoint's own classifier."""
-        # Of the 22047 columns the first 1203 are LVIS's (facebookresearch/Detic, lvis_22k_categories.py).
-        return "lvis"
 
 
 TEXT_ENCODERS = {
@@ -130,6 +126,7 @@ _CONFIGS = {"SwinB": detic.SWIN_B, "R5021k": detic.R50, "CXT21k": detic.CONVNEXT
 
 def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> ModelSpec:
     backbone = stem.split("_CLIP_")[1].split("_")[0]
+    # Of the 22047 columns the first 1203 are LVIS's too (facebookresearch/Detic, lvis_22k_categories.py).
     num_columns = 22047 if "I21k" in stem else 1203
     size = 4 * (_NUMBERS[backbone] + 3 * 512 * (num_columns + 1))
     weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)

@@ -160,7 +160,9 @@ def check_pictures() -> Iterable[Check]:
     else:
         yield Check("pillow", "ok", detail)
     if util.find_spec("pi_heif") is None:
-        yield Check("heic", "ok", "not installed: HEIC pictures cannot be read", "`pip install 'ovdet[heic]'`")
+        yield Check(
+            "heic", "ok", "not installed: HEIC pictures cannot be read", "`pip install pi-heif` (ovdet's extra `heic`)"
+        )
         return
     import_module("pi_heif")
     yield Check("heic", "ok", f"pi-heif {_version('pi-heif')}")

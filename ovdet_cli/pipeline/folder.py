@@ -2,27 +2,22 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from ovdet_cli.errors import OutputError
+from ovdet_cli.errors import OutputError, UsageError
+from ovdet_cli.frame import SourceInfo
+from ovdet_cli.media.walk import is_run_folder
+from ovdet_cli.results.sinks import RECORD_FILES
 
 RUN_FILE = "run.json"
-_OWN_FILES = (
-    RUN_FILE,
-    "detections.jsonl",
-    "detections.csv",
-    "frames.csv",
-    "coco_results.json",
-    "coco_images.json",
-)
-_OWN_FOLDERS = ("images", "videos", "report")
+_OWN = (*RECORD_FILES, "images", "videos", "report", RUN_FILE)
 _LOCK = ".ovdet.lock"
 
 
@@ -54,8 +49,8 @@ class RunFolder:
 
     def _find_old(self, overwrite: bool) -> list[Path]:
         """What an earlier run left here; OutputError unless it may go."""
-        found = [self.path / name for name in (*_OWN_FILES, *_OWN_FOLDERS) if (self.path / name).exists()]
-        if found and not (self.path / RUN_FILE).is_file():
+        found = [self.path / name for name in _OWN if (self.path / name).exists()]
+        if found and not is_run_folder(self.path):
             # Someone's own `images` folder, say: never ours to remove.
             raise OutputError(
                 f"{self.path} is no run folder but holds {', '.join(place.name for place in found)}, which a run would "
@@ -67,10 +62,19 @@ class RunFolder:
             )
         return found
 
+    def check_inputs(self, sources: Iterable[SourceInfo]) -> None:
+        """UsageError if an input lies in what `clear` removes."""
+        doomed = [place.resolve() for place in self._old]
+        for source in sources if doomed else ():
+            if any(source.path.resolve().is_relative_to(place) for place in doomed):
+                raise UsageError(
+                    f"{source.path} is part of the run that --overwrite removes; name another folder with -o"
+                )
+
     def clear(self) -> None:
         """Removes the earlier run. Called when the new one begins: one that cannot start costs nothing."""
         try:
-            for place in self._old:
+            for place in self._old:  # run.json last: with it, what is left after a kill is still known as a run
                 if place.is_dir() and not place.is_symlink():
                     shutil.rmtree(place)
                 else:
@@ -99,8 +103,8 @@ class RunFolder:
         with contextlib.suppress(OSError):  # removed while held: whoever comes next makes a new one
             (self.path / _LOCK).unlink()
         self._lock.release()
-        if self._is_new and not any(os.scandir(self.path)):
-            with contextlib.suppress(OSError):
+        if self._is_new:
+            with contextlib.suppress(OSError):  # it holds a run, or someone removed it
                 self.path.rmdir()
 
     def __enter__(self) -> Self:

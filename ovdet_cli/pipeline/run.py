@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from ovdet_cli.errors import TooManyFailuresError
 from ovdet_cli.frame import Failure, Frame
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
-from ovdet_cli.pipeline.stream import Begin, End, Found, Result, Step, detect_frames, read_inputs
+from ovdet_cli.pipeline.stream import Begin, End, Found, Result, Step, detect_frames, read_inputs, weigh
 from ovdet_cli.render.annotate import ImageSink, VideoSink
 from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.record import SCHEMA
@@ -46,6 +46,8 @@ class RunSummary:
     """Detections in the records."""
     failed: int = 0
     """Pictures and frames that could not be analysed."""
+    undrawn: int = 0
+    """Inputs whose annotated copy could not be made, though their records stand."""
     labels: Counter[str] = field(default_factory=Counter)
     """Detections above the threshold by name."""
     notes: list[str] = field(default_factory=list)
@@ -53,9 +55,9 @@ class RunSummary:
     current: str = ""
     """The input that is being written."""
     decode_s: float = 0.0
-    """Seconds that the detector waited for frames."""
+    """Seconds that the decoding thread was at work."""
     detect_s: float = 0.0
-    """Seconds in the detector and waiting for it, as the writer saw it."""
+    """Seconds that the writer waited for results."""
     write_s: float = 0.0
     """Seconds spent writing and drawing."""
     total_s: float = 0.0
@@ -76,6 +78,7 @@ class RunSummary:
             "detections": self.detections,
             "recorded": self.recorded,
             "failed": self.failed,
+            "undrawn": self.undrawn,
             "labels": dict(self.labels.most_common()),
         }
 
@@ -106,8 +109,8 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
                 read_inputs(job.inputs, job.sampling, keep_all=bool(writer.drawn), workers=job.workers), summary
             )
             batch = job.detector.batch
-            found = detect_frames(run_ahead(frames, depth=2 * batch), job.detector, job.words, batch)
-            results = stack.enter_context(closing(run_ahead(found, depth=2 * batch)))
+            found = detect_frames(run_ahead(frames, 2 * batch, weigh), job.detector, job.words, batch)
+            results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh)))
             _drain(results, writer, summary, on_progress)
         summary.status = "done"
     except KeyboardInterrupt:
@@ -121,15 +124,16 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
     return summary
 
 
-def _timed(steps: Iterator[Step], summary: RunSummary) -> Iterator[Step]:
+def _timed(steps: Generator[Step, None, None], summary: RunSummary) -> Generator[Step, None, None]:
     """Counts the seconds that decoding takes."""
-    while True:
-        begun = time.perf_counter()
-        step = next(steps, None)
-        summary.decode_s += time.perf_counter() - begun
-        if step is None:
-            return
-        yield step
+    with closing(steps):
+        while True:
+            begun = time.perf_counter()
+            step = next(steps, None)
+            summary.decode_s += time.perf_counter() - begun
+            if step is None:
+                return
+            yield step
 
 
 def _drain(
@@ -183,6 +187,7 @@ class _Writer:
                     sink.end(source)
                 self._summary.inputs_done += 1
                 self._summary.notes = [note for sink in self.drawn for note in sink.notes]
+                self._summary.undrawn = sum(sink.num_undrawn for sink in self.drawn)
             case Failure(source, error):
                 log.info("%s: failed: %s", source, error)
                 for sink in sinks:
@@ -253,7 +258,9 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
         "vocabulary": {
             "origins": [part.origin or "words" for part in vocabulary.parts],
             "sha256": vocabulary.sha256,
-            "embeddings": str(job.embeddings) if job.embeddings else None,
+            "embeddings": list(job.words.origins),
+            "embeddings_file": str(job.embeddings) if job.embeddings else None,
+            "embeddings_sha256": job.words.sha256(),
             "names": list(vocabulary.names),
         },
         "settings": {

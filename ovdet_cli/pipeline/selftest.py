@@ -1,6 +1,5 @@
 """Checks of a model's real files, for `ovdet selftest`."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -52,8 +51,7 @@ def _guarded(name: str, check: Callable[[], Iterator[Check]]) -> list[Check]:
 def _check_hash(detector: Detector) -> Iterator[Check]:
     asset = detector.spec.weights
     noted = store.facts(asset)
-    with detector.weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = store.hash_file(detector.weights)
     if detector.weights != store.converted_path(asset) or not noted:
         yield Check("hash", "ok", f"SHA-256 {found} (a file of your own: nothing to compare with)")
         return

@@ -3,7 +3,8 @@
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from ovdet_cli.detections import Detections
 from ovdet_cli.detector.detector import Detector
@@ -39,8 +40,16 @@ class Found:
 
 _MOST_HEADERS = 200  # opening a video for its length costs milliseconds, over a network more
 
+_MOST_WAITING = 1 << 30  # bytes of pictures that wait for a batch to fill
+
 Step = Begin | End | Frame | Failure
 Result = Begin | End | Found | Failure
+
+
+def weigh(step: Step | Result) -> int:
+    """Bytes of the picture that a step carries."""
+    frame = step.frame if isinstance(step, Found) else step
+    return frame.image.nbytes if isinstance(frame, Frame) else 0
 
 
 def expected_frames(inputs: InputList, sampling: Sampling) -> int | None:
@@ -83,19 +92,22 @@ def _read_picture(info: SourceInfo) -> list[Frame | Failure]:
     return list(open_source(info).frames())
 
 
-def detect_frames(steps: Iterator[Step], detector: Detector, words: Words, batch: int) -> Generator[Result, None, None]:
+def detect_frames(
+    steps: Generator[Step, None, None], detector: Detector, words: Words, batch: int
+) -> Generator[Result, None, None]:
     """Puts detections to the sampled frames, `batch` of them at a time; everything else passes in its place."""
     waiting: list[Step] = []
     num_sampled = 0
     last = Detections.empty()
-    for step in steps:
-        waiting.append(step)
-        num_sampled += isinstance(step, Frame) and step.is_sampled
-        # Frames that are only drawn wait too, and each is a whole picture in memory.
-        if num_sampled >= batch or len(waiting) >= 4 * batch:
-            last = yield from _resolve(waiting, detector, words, last)
-            waiting, num_sampled = [], 0
-    yield from _resolve(waiting, detector, words, last)
+    with closing(steps):  # an error here ends the stage before this one too
+        for step in steps:
+            waiting.append(step)
+            num_sampled += isinstance(step, Frame) and step.is_sampled
+            # Frames that are only drawn wait too, and each is a whole picture in memory.
+            if num_sampled >= batch or len(waiting) >= 4 * batch or sum(map(weigh, waiting)) > _MOST_WAITING:
+                last = yield from _resolve(waiting, detector, words, last)
+                waiting, num_sampled = [], 0
+        yield from _resolve(waiting, detector, words, last)
 
 
 def _resolve(
@@ -116,6 +128,8 @@ def _resolve(
         result = next(results)
         if isinstance(result, Failure):
             yield result
+            if step.time_s is not None:  # not analysed, but a frame of its video all the same
+                yield Found(replace(step, is_sampled=False), last)
             continue
         last = result
         yield Found(step, result)

@@ -28,6 +28,7 @@ class ImageSink(Sink):
 
     def __init__(self, folder: Path, labels: Sequence[str], style: DrawStyle, only_hits: bool) -> None:
         self.notes: list[str] = []
+        self.num_undrawn = 0
         self._folder = folder
         self._labels = labels
         self._style = style
@@ -47,6 +48,7 @@ class ImageSink(Sink):
                 write_image(path, drawn)
             except OutputError as error:
                 self.notes.append(_undrawn(error, frame.source))
+                self.num_undrawn += 1
 
     def skip(self, failure: Failure) -> None:
         """A picture that could not be read has nothing to show."""
@@ -75,6 +77,7 @@ class VideoSink(Sink):
         end_s: Fraction | None = None,
     ) -> None:
         self.notes: list[str] = []
+        self.num_undrawn = 0
         self._folder = folder
         self._labels = labels
         self._style = style
@@ -105,6 +108,7 @@ class VideoSink(Sink):
             self._writer.write(drawn, frame.time_s)
         except OutputError as error:
             self.notes.append(_undrawn(error, frame.source))
+            self.num_undrawn += 1
             self._source = self._writer = None
 
     def skip(self, failure: Failure) -> None:
@@ -127,6 +131,7 @@ class VideoSink(Sink):
             writer.close()
         except OutputError as error:
             self.notes.append(_undrawn(error, self._source.name))
+            self.num_undrawn += 1
         self.notes += [f"{self._source.name}: {note}" for note in writer.notes]
         if self._only_hits and not self._has_hits:
             self._path(self._source).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from ovdet_cli.results.csv_table import CsvSink
 from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.sink import Sink
 
-__all__ = ["RECORD_FORMATS", "Sink", "check_formats", "open_record_sinks"]
+__all__ = ["RECORD_FILES", "RECORD_FORMATS", "Sink", "check_formats", "open_record_sinks"]
 
 SinkOpener = Callable[[Path, Sequence[str], Sequence[int] | None], Sink]
 
@@ -19,6 +19,10 @@ RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category i
     "csv": lambda folder, labels, category_ids: CsvSink(folder, labels),
     "coco": lambda folder, labels, category_ids: CocoSink(folder, labels, category_ids),
 }
+
+
+RECORD_FILES = ("detections.jsonl", "detections.csv", "frames.csv", "coco_results.json", "coco_images.json")
+"""Every file that a sink of these makes in its folder."""
 
 
 def check_formats(names: Sequence[str]) -> None:

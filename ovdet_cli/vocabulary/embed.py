@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.vocabulary.cache import EmbeddingCache
@@ -33,7 +33,7 @@ def read_embeddings(path: Path) -> np.ndarray:
                 raise VocabularyError(
                     f'{path} holds {len(tensors)} tensors ({", ".join(list(tensors)[:4])}); name one "embeddings"'
                 )
-            matrix = tensors.get("embeddings", next(iter(tensors.values())))
+            matrix = tensors.get("embeddings", next(iter(tensors.values()))).float().numpy()  # numpy has no bfloat16
         else:
             with path.open("rb") as file:
                 matrix = np.lib.format.read_array(file, allow_pickle=False)

@@ -11,7 +11,8 @@ from ovdet_cli import Detector, Vocabulary
 from ovdet_cli.detector.detector import choose_model
 from ovdet_cli.errors import DeviceError, MissingAssetError, ModelError, UsageError, VocabularyError
 from ovdet_cli.models import store
-from ovdet_cli.models.detic.keys import COLUMNS
+from ovdet_cli.models.detic.config import R18
+from ovdet_cli.models.detic.keys import column_keys
 from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS
 from tests.parity.reference import load_script, seeded_embeddings
 
@@ -195,7 +196,7 @@ def test_masks_lie_in_their_boxes(detector, words):
 def columns(r18_weights):
     """The stand-in file's own classifier (S, C, D), without the background."""
     tensors = load_file(r18_weights)
-    return torch.stack([tensors[COLUMNS.format(i)].T[:-1] for i in range(3)])
+    return torch.stack([tensors[name].T[:-1] for name in column_keys(R18)])
 
 
 def test_the_checkpoints_own_classes(detector, columns):

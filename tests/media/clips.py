@@ -141,8 +141,10 @@ def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
 def make_heic(path: Path, rgb: np.ndarray, quarter_turns: int) -> Path:
     """A HEIC of one picture (ISO/IEC 23008-12), to be shown turned counter-clockwise; no library here writes one."""
     height, width = rgb.shape[:2]
-    movie = make_clip(path.with_suffix(".mkv"), codec="libx265", size_wh=(width, height), ticks=[0], pictures=[rgb],
-                      options={"x265-params": "log-level=none:crf=12:info=0:pools=none:frame-threads=1"})  # fmt: skip
+    # Without bframes=0 the one packet's dts is now and then left unset, and the muxer refuses it.
+    options = {"x265-params": "log-level=none:crf=12:info=0:pools=none:frame-threads=1:bframes=0"}
+    movie = path.with_suffix(".mkv")
+    make_clip(movie, codec="libx265", size_wh=(width, height), ticks=[0], pictures=[rgb], options=options)
     with av.open(str(movie)) as container:
         config = bytes(container.streams.video[0].codec_context.extradata)
         picture = next(bytes(packet) for packet in container.demux(video=0) if packet.size)

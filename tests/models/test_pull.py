@@ -11,7 +11,8 @@ import pytest
 
 from ovdet_cli.errors import DownloadError, ModelError, OutputError
 from ovdet_cli.models import store, zoo
-from ovdet_cli.models.pull import PullReport, assets_of, pull
+from ovdet_cli.models.pull import PullReport, pull
+from ovdet_cli.models.store import assets_of
 from tests.models.published import Publisher
 
 SPEC = zoo.MODELS["detic-r18"]
@@ -302,7 +303,7 @@ def test_a_real_checkpoint(publisher: Publisher, monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("ovdet_cli.models.checkpoint")
     safetensors = pytest.importorskip("safetensors.torch")
     monkeypatch.setenv("OVDET_MIRROR", publisher.url)
-    monkeypatch.setattr("ovdet_cli.models.pull.assets_of", lambda name: (SPEC.weights,))
+    monkeypatch.setattr("ovdet_cli.models.store.assets_of", lambda name: (SPEC.weights,))
     file = io.BytesIO()
     torch.save({"model": {"roi_heads.box": torch.arange(6.0).reshape(2, 3)}, "iteration": 7}, file)
     publisher.files[f"/{SPEC.weights.file_name}"] = file.getvalue()

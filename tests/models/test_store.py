@@ -68,7 +68,7 @@ def test_a_folder_in_the_place_of_a_file_is_not_the_file(home: Path) -> None:
 @pytest.mark.parametrize(
     ("asset", "told"),
     [
-        (SPEC.weights, ["`ovdet models pull detic-r18`", "399 MB", f"weights/{SPEC.stem}.pth", "--weights FILE"]),
+        (SPEC.weights, ["`ovdet models pull detic-r18`", "about 1.0 GB", f"weights/{SPEC.stem}.pth", "--weights FILE"]),
         (LVIS, ["`ovdet models pull lvis`", "1.2 MB", "embeddings/lvis.npy", "--embeddings FILE"]),
         (
             CLIP,

@@ -99,7 +99,7 @@ def test_without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis.util, "find_spec", lambda name: None)
     check = by_name(diagnosis.check_pictures())["heic"]
     assert check.status == "ok"
-    assert "ovdet[heic]" in (check.remedy or "")
+    assert "pip install pi-heif" in (check.remedy or "")
 
 
 def test_a_pillow_without_avif(monkeypatch: pytest.MonkeyPatch) -> None:

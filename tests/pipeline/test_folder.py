@@ -44,6 +44,13 @@ def test_overwrite_never_removes_a_folder_that_is_no_run(tmp_path: Path) -> None
     assert (tmp_path / "images" / "holiday.jpg").read_bytes() == b"mine"
 
 
+def test_anothers_run_json_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"lr": 0.1}')
+    (tmp_path / "images").mkdir()
+    with pytest.raises(OutputError, match="no run folder"):
+        RunFolder(tmp_path, overwrite=True)
+
+
 def test_overwrite_does_not_follow_links(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
     (tmp_path / "elsewhere").mkdir()

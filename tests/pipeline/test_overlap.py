@@ -41,6 +41,21 @@ def test_runs_ahead_but_only_so_far() -> None:
     assert not stage_threads()
 
 
+def test_heavy_items_wait_for_each_other_and_one_alone_never() -> None:
+    begun = []
+
+    def sizes() -> Iterator[int]:
+        for size in (5, 90, 200, 5, 5):
+            begun.append(size)
+            yield size
+
+    ahead = run_ahead(sizes(), 10, weigh=lambda size: size, budget=100)
+    assert next(ahead) == 5
+    time.sleep(0.1)
+    assert begun == [5, 90, 200], "200 waits in the thread's hand until nothing else is held"
+    assert list(ahead) == [90, 200, 5, 5]
+
+
 def test_an_error_arrives_after_what_came_before_it() -> None:
     def fail() -> Iterator[int]:
         yield 1

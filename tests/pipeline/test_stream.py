@@ -1,11 +1,13 @@
 """The stream of a run: order, batches, held boxes, frames that do not fit into memory."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ovdet_cli.detections import Detections
@@ -13,6 +15,7 @@ from ovdet_cli.errors import DeviceError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.media.sampling import Sampling
 from ovdet_cli.media.sources import collect_inputs
+from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.stream import Begin, End, Found, Step, detect_frames, read_inputs
 
 CLIP = SourceInfo("clip.mp4", Path("clip.mp4"), "video")
@@ -35,6 +38,25 @@ class ShadeDetector:
 
 def frame(shade: int, index: int = 0, *, is_sampled: bool = True, source: str = "clip.mp4") -> Frame:
     return Frame(np.full((4, 4, 3), shade, np.uint8), source, index, Fraction(index), is_sampled)
+
+
+def stream(steps: list[Step]) -> Generator[Step, None, None]:
+    yield from steps
+
+
+def test_an_error_of_the_detector_ends_every_stage(tmp_path: Path) -> None:
+    class Broken:
+        def detect(self, images: Sequence[np.ndarray], words: object) -> list[Detections]:
+            raise KeyError("broken")
+
+    for i in range(30):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{i}.png")
+    before = threading.active_count()
+    steps = run_ahead(read_inputs(collect_inputs([str(tmp_path)]), Sampling(), keep_all=False, workers=2), 2)
+    results = run_ahead(detect_frames(steps, Broken(), None, 1), 2)  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="broken"):
+        list(results)
+    assert threading.active_count() == before
 
 
 def classes(results: list[Any]) -> list[Any]:
@@ -66,7 +88,7 @@ def test_frames_between_samples_hold_the_last_boxes_and_no_video_inherits_them()
         End(OTHER),
     ]
     for batch in (1, 2, 8):
-        results = list(detect_frames(iter(steps), ShadeDetector(), None, batch))  # type: ignore[arg-type]
+        results = list(detect_frames(stream(steps), ShadeDetector(), None, batch))  # type: ignore[arg-type]
         assert classes(results) == [
             *("+clip.mp4", (0, [1]), (1, [1]), (2, [2]), (3, [2]), "-clip.mp4"),
             *("+other.mp4", (0, []), "-other.mp4"),
@@ -79,7 +101,7 @@ def test_batches_are_filled_across_inputs_and_failures_keep_their_place() -> Non
         info = SourceInfo(f"{i}.png", Path(f"{i}.png"), "image")
         steps += [Begin(info), frame(i) if i != 2 else Failure(info.name, "broken"), End(info)]
     detector = ShadeDetector()
-    results = list(detect_frames(iter(steps), detector, None, 4))  # type: ignore[arg-type]
+    results = list(detect_frames(stream(steps), detector, None, 4))  # type: ignore[arg-type]
     assert [r for r in classes(results) if not isinstance(r, str) or r[0] == "!"] == [
         *((0, [0]), (0, [1])),
         "!2.png",
@@ -107,8 +129,10 @@ def test_unsampled_frames_do_not_pile_up_in_memory() -> None:
 
 def test_a_picture_too_large_for_memory_fails_alone() -> None:
     steps: list[Step] = [frame(1, 0), frame(255, 1), frame(3, 2)]
-    results = list(detect_frames(iter(steps), ShadeDetector(), None, 3))  # type: ignore[arg-type]
-    assert classes(results) == [(0, [1]), "!clip.mp4", (2, [3])]
+    results = list(detect_frames(stream(steps), ShadeDetector(), None, 3))  # type: ignore[arg-type]
+    # It stays in the video, with the boxes before it, but is no analysed frame.
+    assert classes(results) == [(0, [1]), "!clip.mp4", (1, [1]), (2, [3])]
+    assert [r.frame.is_sampled for r in results if isinstance(r, Found)] == [True, False, True]
     assert isinstance(results[1], Failure)
     assert results[1].index == 1
     assert "does not hold" in results[1].error

@@ -2,6 +2,8 @@
 
 import re
 
+from ovdet_cli.models.detic.config import DeticConfig
+
 # Order matters: the first pattern that fits a whole name decides.
 KEY_MAP: tuple[tuple[str, str | None], ...] = (
     # Counters and constants that some detectron2 versions saved and none of the arithmetic reads.
@@ -10,7 +12,7 @@ KEY_MAP: tuple[tuple[str, str | None], ...] = (
     (r"proposal_generator\.anchor_generator\..*", None),
     # Class frequencies of the federated loss: training only.
     (r"roi_heads\.box_predictor\.\d\.freq_weight", None),
-    # The checkpoint's own classifier columns: words, not weights; `columns_of` reads them when asked for.
+    # The checkpoint's own classifier columns: words, not weights; `--vocab model` reads them by `column_keys`.
     (r"roi_heads\.box_predictor\.\d\.cls_score\.zs_weight", None),
     # Caption-trained models carry a copy of CLIP's text tower; words are embedded by the one that `pull` brings.
     (r"(roi_heads\.)?text_encoder\..*", None),
@@ -51,8 +53,6 @@ KEY_MAP: tuple[tuple[str, str | None], ...] = (
     (r"roi_heads\.mask_head\.predictor\.(.*)", r"mask_head.predictor.\1"),
 )
 
-COLUMNS = "roi_heads.box_predictor.{}.cls_score.zs_weight"
-"""Name of a stage's own classifier columns, [D, C + 1]; the last one is the background's."""
 
 # A name that only one of the backbones has, and the model it tells of.
 _TELLING = (
@@ -61,6 +61,11 @@ _TELLING = (
     (r"backbone\.bottom_up\.base\.layer1\.0\.conv3\.weight", "detic-r50"),
     (r"backbone\.bottom_up\.base\.layer1\.0\.conv2\.weight", "detic-r18"),
 )
+
+
+def column_keys(config: DeticConfig) -> list[str]:
+    """Names of the stages' own classifier columns, each [D, C + 1]; the last column is the background's."""
+    return [f"roi_heads.box_predictor.{stage}.cls_score.zs_weight" for stage in range(config.num_stages)]
 
 
 def recognise(names: set[str]) -> str | None:

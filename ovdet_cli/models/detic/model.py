@@ -15,12 +15,12 @@ from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, zero_shot_sco
 from ovdet_cli.models.detic.centernet import CenterNetHead, Proposals, decode_proposals
 from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.pyramid import FeaturePyramid
-from ovdet_cli.models.interface import Regions
+from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
 from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas
 from ovdet_cli.models.ops.pooling import pool_regions
 
 
-class Detic(nn.Module):
+class Detic(OpenVocabularyDetector):
     """Pictures -> regions with features; features x texts -> scores; boxes -> masks."""
 
     def __init__(

@@ -10,7 +10,7 @@ import torch
 from ovdet_cli.errors import ModelError
 from ovdet_cli.models.checkpoint import load_weights, translate
 from ovdet_cli.models.detic.config import CONVNEXT_T, R18, R50, SWIN_B
-from ovdet_cli.models.detic.keys import COLUMNS, KEY_MAP, recognise
+from ovdet_cli.models.detic.keys import KEY_MAP, column_keys, recognise
 from ovdet_cli.models.detic.model import build_detic
 from ovdet_cli.models.zoo import MODELS
 
@@ -18,14 +18,14 @@ PACKAGED = Path(__file__).parents[2] / "data" / "reference" / "detic"
 REFERENCE = Path(os.environ.get("OVDET_REFERENCE", Path(__file__).parents[4] / "shared" / "reference")) / "detic"
 LAYOUTS = {
     # name: our configuration, recognised as, and names of the file that are known and dropped
-    "r18": (R18, "detic-r18", {COLUMNS.format(i) for i in range(3)}),
+    "r18": (R18, "detic-r18", set(column_keys(R18))),
     "r50": (
         R50,
         "detic-r50",
-        {*(COLUMNS.format(i) for i in range(3)), *(f"backbone.bottom_up.base.fc.{k}" for k in ("weight", "bias"))},
+        {*column_keys(R18), *(f"backbone.bottom_up.base.fc.{k}" for k in ("weight", "bias"))},
     ),
-    "swin_b": (SWIN_B, "detic-swin-b", {COLUMNS.format(i) for i in range(3)}),
-    "convnext_t": (CONVNEXT_T, "detic-convnext-t", {COLUMNS.format(i) for i in range(3)}),
+    "swin_b": (SWIN_B, "detic-swin-b", set(column_keys(R18))),
+    "convnext_t": (CONVNEXT_T, "detic-convnext-t", set(column_keys(R18))),
 }
 TOTALS = {"r18": 186, "r50": 353, "swin_b": 441, "convnext_t": 264}
 every_layout = pytest.mark.parametrize(
