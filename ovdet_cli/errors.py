@@ -21,6 +21,10 @@ class OutputError(OvdetError):
     """The run folder cannot be written, is in use, or holds another run."""
 
 
+class UndrawableError(OutputError):
+    """One annotated picture or video cannot be made, though the disk would take others."""
+
+
 class VocabularyError(OvdetError):
     """A vocabulary or its embeddings cannot be used."""
 

@@ -3,16 +3,19 @@
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ovdet_cli.errors import OutputError
+
 # Rich itself honours NO_COLOR, FORCE_COLOR and TERM=dumb.
-err = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+# emoji: a file may be called "a:smile:b.jpg".
+err = Console(stderr=True, highlight=False, emoji=False)
+out = Console(highlight=False, emoji=False)
 
 
 def say(message: str, *, style: str | None = None) -> None:
@@ -39,11 +42,24 @@ class LogHandler(logging.Handler):
         say(f"{record.levelname.lower()}: {record.getMessage()}", style=style)
 
 
+def stdout_bytes() -> BinaryIO:
+    """Standard output for bytes; OutputError where the shell closed it."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; there is nowhere to write to")
+    return sys.stdout.buffer
+
+
 def print_json(value: Any) -> None:
     """A value as JSON on stdout; numpy scalars and arrays are written as numbers and lists."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    sys.stdout.buffer.write(orjson.dumps(value, option=options))
-    sys.stdout.buffer.flush()
+    data = orjson.dumps(value, option=options)
+    try:
+        stdout_bytes().write(data)
+        stdout_bytes().flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def print_table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

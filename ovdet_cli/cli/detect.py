@@ -76,7 +76,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         if not quiet:
             _say_inputs(inputs, folder)
         if dry_run:
-            _say_plan(inputs, vocabulary, model, weights, folder, json=json)
+            _say_plan(inputs, vocabulary, model, weights, folder, json=json, is_quiet=quiet)
             return
 
         from ovdet_cli.detector.detector import Detector
@@ -124,6 +124,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                 workers=workers,
                 max_failures=max_failures,
                 command=["ovdet", *sys.argv[1:]],
+                stream=None if folder else console.stdout_bytes(),
                 embeddings=embeddings,
             )
             with _progress(inputs, sampling, is_quiet=quiet) as progress:
@@ -276,6 +277,7 @@ def _say_plan(
     folder: Path | None,
     *,
     json: bool,
+    is_quiet: bool,
 ) -> None:
     """What a run would do, for --dry-run: the inputs' names on stdout, or everything as JSON."""
     from ovdet_cli.models import store
@@ -296,6 +298,8 @@ def _say_plan(
         return
     for info in inputs.sources:
         console.out.print(info.name, markup=False, soft_wrap=True)
+    if is_quiet:
+        return
     console.say(
         f"dry run: model {plan['model'] or weights}, "
         f"{_count(len(vocabulary), 'class', 'classes') if vocabulary else 'the default vocabulary'}; nothing was done"

@@ -53,7 +53,8 @@ Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", rich_help_panel=_MODEL, help="auto, cpu, cuda, cuda:N or mps.")
 ]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="P", rich_help_panel=_MODEL, help="auto, fp32, bf16 or fp16.")
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option("--precision", rich_help_panel=_MODEL, help="What backbone and pyramid compute in."),
 ]
 Batch = Annotated[
     int | None,

@@ -39,6 +39,10 @@ def report(
     if len({path.resolve() for path in runs}) < len(runs):
         raise UsageError("the same run is given twice; its detections would count twice")
     loaded = [load_run(path, with_masks=False) for path in runs]
+    for path, run in zip(runs, loaded, strict=True):
+        if (status := run.info.get("status", "done")) != "done":
+            how = "it was killed or is still going on" if status == "running" else f"its status is {status}"
+            console.warn(f"{path} is not complete: {how}")
     tables = summarise(*loaded)
     if as_json:
         console.print_json({name: _plain_rows(table) for name, table in vars(tables).items()})

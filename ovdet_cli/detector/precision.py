@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ovdet_cli.errors import DeviceError
+from ovdet_cli.errors import DeviceError, UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -18,7 +18,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(f"cuda:{name}" if name.isdigit() else name)
     except RuntimeError as error:
-        raise DeviceError(f"--device {name}: not a device; use auto, cpu, cuda, cuda:N or mps") from error
+        raise UsageError(f"--device {name}: not a device; use auto, cpu, cuda, cuda:N or mps") from error
     num_gpus = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= num_gpus:
         found = (
@@ -30,7 +30,7 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "mps" and not has_mps:
         raise DeviceError(f"--device {name}: no Apple GPU here; use --device cpu")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"--device {name} is not supported; use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError(f"--device {name} is not supported; use auto, cpu, cuda, cuda:N or mps")
     return device
 
 
@@ -40,7 +40,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     auto is float16 on NVIDIA GPUs, since Detic was trained with its backbone and FPN in float16, and float32 elsewhere.
     """
     if name not in PRECISIONS:
-        raise DeviceError(f"--precision {name}: use one of {', '.join(PRECISIONS)}")
+        raise UsageError(f"--precision {name}: use one of {', '.join(PRECISIONS)}")
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

@@ -1,6 +1,5 @@
 """The sound of a source, carried over into a video that is being written."""
 
-import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovdet_cli.media.containers import open_container, reason_of, time_base_of
+from ovdet_cli.media.writing import is_disk_error
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -25,12 +25,6 @@ _AAC_LAYOUTS = {name: name for name in ("mono", "stereo", "3.0", "4.0", "5.0", "
 }
 _AAC_BITS_A_CHANNEL = 96_000
 # Errors of the disk, as against errors of a stream: they end the whole file.
-_DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS))
-
-
-def is_disk_error(error: BaseException) -> bool:
-    """Whether the disk, not the data, is at fault."""
-    return getattr(error, "errno", None) in _DISK_ERRORS
 
 
 @dataclass

@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from ovdet_cli.errors import InputError, OutputError
+from ovdet_cli.media.writing import write_error
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -124,9 +125,7 @@ def write_image(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
         os.replace(part, path)  # noqa: PTH105 - the one call that promises atomicity
     except (OSError, ValueError) as error:  # ValueError: more pixels a side than the format can hold
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise OutputError(
-            f"{_shown(path)}: cannot be written ({reason}); free space or choose another folder"
-        ) from error
+        raise write_error(Path(_shown(path)), reason, error) from error
     finally:
         with contextlib.suppress(OSError):  # it is gone, or its folder never was
             part.unlink()

@@ -118,9 +118,9 @@ class _Collector:
             if path is None:
                 self._miss(entry, "no such file or folder (named in a list)")
             elif path.is_dir():
-                before = len(self._items)
+                before, duplicates = len(self._items), self._skipped["(duplicate)"]
                 self._walk(path, None)
-                if len(self._items) == before:
+                if len(self._items) == before and self._skipped["(duplicate)"] == duplicates:
                     self._miss(entry, f"a folder without {self._wanted()} (named in a list)")
             else:
                 kind = self._kind_of(path.name, str(path))

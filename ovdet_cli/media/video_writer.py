@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ovdet_cli.errors import InputError, OutputError
+from ovdet_cli.errors import InputError
 from ovdet_cli.media.containers import (
     as_fraction,
     frame_rate,
@@ -22,6 +22,7 @@ from ovdet_cli.media.containers import (
     time_base_of,
     video_stream,
 )
+from ovdet_cli.media.writing import is_disk_error, write_error
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -139,8 +140,6 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         height, width = image.shape[:2]
         self._size_hw = height, width
-        from ovdet_cli.media.audio import is_disk_error
-
         try:
             self._open_output(image, with_audio=True)
         except (ValueError, OSError) as error:
@@ -280,9 +279,7 @@ class VideoWriter:
         except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
             self._is_closed = True
             self._discard()
-            raise OutputError(
-                f"{self.path}: cannot be written ({reason_of(error)}); free space or choose another folder"
-            ) from error
+            raise write_error(self.path, reason_of(error), error) from error
 
     def _discard(self) -> None:
         import av

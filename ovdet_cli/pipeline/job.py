@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from ovdet_cli.detector.detector import Detector
 from ovdet_cli.detector.words import Words
@@ -26,7 +26,7 @@ class DetectJob:
     """Its threshold is that of the records."""
     words: Words
     folder: RunFolder | None
-    """None: records go to standard output as JSON lines, and nothing is written to disk."""
+    """None: records go to `stream` as JSON lines, and nothing is written to disk."""
     threshold: float
     """Detections above this are drawn and counted; the records may hold weaker ones."""
     formats: Sequence[str] = ("jsonl", "csv")
@@ -39,10 +39,14 @@ class DetectJob:
     """Stop when more frames than this failed."""
     command: Sequence[str] = ()
     """What the person typed, for run.json."""
+    stream: BinaryIO | None = None
+    """Where records go without a folder."""
     embeddings: Path | None = None
     """The file of ready embeddings, for run.json."""
 
     def __post_init__(self) -> None:
+        if (self.folder is None) == (self.stream is None):
+            raise ValueError("a run writes either into a folder or to a stream")
         if self.workers < 1:
             raise UsageError(f"workers must be at least 1, not {self.workers}")
         if self.max_failures is not None and self.max_failures < 0:

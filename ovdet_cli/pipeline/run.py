@@ -2,7 +2,6 @@
 
 import logging
 import platform
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 from ovdet_cli.errors import TooManyFailuresError
 from ovdet_cli.frame import Failure, Frame
+from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result, Step, detect_frames, read_inputs, weigh
@@ -102,8 +102,9 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
     if job.folder:
         job.folder.clear()
     describe()
+    guard = InterruptGuard()
     try:
-        with ExitStack() as stack:
+        with guard, ExitStack() as stack:
             writer = _Writer(job, summary, stack)
             frames = _timed(
                 read_inputs(job.inputs, job.sampling, keep_all=bool(writer.drawn), workers=job.workers), summary
@@ -111,7 +112,7 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
             batch = job.detector.batch
             found = detect_frames(run_ahead(frames, 2 * batch, weigh), job.detector, job.words, batch)
             results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh)))
-            _drain(results, writer, summary, on_progress)
+            _drain(results, writer, summary, on_progress, guard)
         summary.status = "done"
     except KeyboardInterrupt:
         summary.status = "interrupted"
@@ -137,11 +138,20 @@ def _timed(steps: Generator[Step, None, None], summary: RunSummary) -> Generator
 
 
 def _drain(
-    results: Iterator[Result], writer: "_Writer", summary: RunSummary, on_progress: Callable[[RunSummary], None]
+    results: Iterator[Result],
+    writer: "_Writer",
+    summary: RunSummary,
+    on_progress: Callable[[RunSummary], None],
+    guard: InterruptGuard,
 ) -> None:
     while True:
         begun = time.perf_counter()
-        result = next(results, None)
+        try:
+            with guard.window():
+                result = next(results, None)
+        except KeyboardInterrupt:
+            log.warning("interrupted: finishing the files")
+            raise
         arrived = time.perf_counter()
         summary.detect_s += arrived - begun
         if result is None:
@@ -160,8 +170,9 @@ class _Writer:
         self._records: list[Sink] = []
         self.drawn: list[ImageSink | VideoSink] = []
         labels = job.words.names
+        if job.stream is not None:
+            self._records = [stack.enter_context(JsonlSink(job.stream, labels))]
         if job.folder is None:
-            self._records = [stack.enter_context(JsonlSink(sys.stdout.buffer, labels))]
             return
         path = job.folder.path
         for sink in open_record_sinks(path, job.formats, labels, category_ids=job.words.vocabulary.category_ids):
@@ -220,8 +231,7 @@ class _Writer:
         limit = self._job.max_failures
         if limit is not None and self._summary.failed > limit:
             raise TooManyFailuresError(
-                f"{self._summary.failed} inputs failed, more than --max-failures {limit}; "
-                f"the last: {failure.source}: {failure.error}"
+                f"{self._summary.failed} failed, more than --max-failures {limit} allows; the last: {failure.error}"
             )
 
 

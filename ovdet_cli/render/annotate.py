@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ovdet_cli.detections import Detections
-from ovdet_cli.errors import OutputError
+from ovdet_cli.errors import UndrawableError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.media.images import IMAGE_SUFFIXES, write_image
 from ovdet_cli.media.video import VIDEO_SUFFIXES
@@ -42,12 +42,11 @@ class ImageSink(Sink):
     def write(self, frame: Frame, detections: Detections) -> None:
         """Writes one annotated picture."""
         if self._is_picture and (len(detections) or not self._only_hits):
-            path = place_in(self._folder, annotated_name(frame.source, IMAGE_NATIVE, ".jpg"))
             drawn = draw_detections(frame.image, detections, self._labels, self._style)
             try:
-                write_image(path, drawn)
-            except OutputError as error:
-                self.notes.append(_undrawn(error, frame.source))
+                write_image(place_in(self._folder, annotated_name(frame.source, IMAGE_NATIVE, ".jpg")), drawn)
+            except UndrawableError as error:
+                self.notes.append(f"{frame.source} is not drawn: {error}")
                 self.num_undrawn += 1
 
     def skip(self, failure: Failure) -> None:
@@ -99,15 +98,15 @@ class VideoSink(Sink):
             return
         if frame.time_s is None:
             raise ValueError(f"frame {frame.index} of the video {frame.source} has no time")
-        if self._writer is None:
-            path = self._path(self._source)
-            self._writer = VideoWriter(path, self._source.path, start_s=self._start_s, end_s=self._end_s)
         self._has_hits = self._has_hits or len(detections) > 0
         drawn = draw_detections(frame.image, detections, self._labels, self._style)
         try:
+            if self._writer is None:
+                path = self._path(self._source)
+                self._writer = VideoWriter(path, self._source.path, start_s=self._start_s, end_s=self._end_s)
             self._writer.write(drawn, frame.time_s)
-        except OutputError as error:
-            self.notes.append(_undrawn(error, frame.source))
+        except UndrawableError as error:
+            self.notes.append(f"{frame.source} is not drawn: {error}")
             self.num_undrawn += 1
             self._source = self._writer = None
 
@@ -129,8 +128,8 @@ class VideoSink(Sink):
             return
         try:
             writer.close()
-        except OutputError as error:
-            self.notes.append(_undrawn(error, self._source.name))
+        except UndrawableError as error:
+            self.notes.append(f"{self._source.name} is not drawn: {error}")
             self.num_undrawn += 1
         self.notes += [f"{self._source.name}: {note}" for note in writer.notes]
         if self._only_hits and not self._has_hits:
@@ -138,17 +137,6 @@ class VideoSink(Sink):
 
     def _path(self, source: SourceInfo) -> Path:
         return place_in(self._folder, annotated_name(source.name, VIDEO_NATIVE, ".mp4"))
-
-
-def _undrawn(error: OutputError, name: str) -> str:
-    """The note for an input that no format can hold (a frame too large for the encoder, say): its records stand.
-
-    An error of the disk is raised again: the next output would meet it too.
-    """
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno is not None:
-        raise error
-    return f"{name}: is not drawn: {error}"
 
 
 def annotated_name(name: str, native: Sequence[str], extra: str) -> str:
@@ -173,10 +161,10 @@ def place_in(folder: Path, name: str) -> Path:
     """`folder`/`name`.
 
     Raises:
-        OutputError: the name would lead out of the folder.
+        UndrawableError: the name would lead out of the folder.
     """
     parts = name.split("/")
     foreign = "\\:" if os.name == "nt" else ""
     if any(part in ("", ".", "..") for part in parts) or any(character in name for character in foreign + "\0"):
-        raise OutputError(f"cannot write the annotated {name!r}: the name leads out of {folder}; rename the input")
+        raise UndrawableError(f"cannot write the annotated {name!r}: the name leads out of {folder}; rename the input")
     return folder.joinpath(*parts)

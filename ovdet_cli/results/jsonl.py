@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from ovdet_cli.detections import Detections
-from ovdet_cli.errors import RecordError
+from ovdet_cli.errors import OutputError, RecordError
 from ovdet_cli.frame import Failure, Frame
 from ovdet_cli.results.record import Record, failure_record, frame_record, parse_record
 from ovdet_cli.results.sink import OutputFile, Sink
@@ -19,7 +19,7 @@ class JsonlSink(Sink):
     def __init__(self, target: Path | BinaryIO, labels: Sequence[str]) -> None:
         """Opens a new file at `target`, or writes to a binary stream, which is flushed but not closed.
 
-        A stream's own errors (a pipe closed by its reader) pass through as they are.
+        A pipe closed by its reader stays a BrokenPipeError.
         """
         self._file = OutputFile(target) if isinstance(target, Path) else None
         self._stream = None if isinstance(target, Path) else target
@@ -43,8 +43,13 @@ class JsonlSink(Sink):
         if self._file is not None:
             self._file.write(line)
         if self._stream is not None:
-            self._stream.write(line)
-            self._stream.flush()
+            try:
+                self._stream.write(line)
+                self._stream.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"cannot write the records: {error.strerror or error}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 # C classes, D embedding width
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,11 @@ from ovdet_cli.vocabulary.vocabulary import Part
 
 if TYPE_CHECKING:
     from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
+
+
+log = logging.getLogger(__name__)
+
+_MANY = 2000  # names that a CPU embeds in half a minute or so
 
 
 def read_embeddings(path: Path) -> np.ndarray:
@@ -94,6 +100,8 @@ class TextEmbedder:
                     f"{len(long)} names are longer than the {tower.context} tokens of the text tower: {shown}. "
                     "Shorten them"
                 )
+            if len(names) > _MANY:
+                log.warning("embedding %d names: this takes a while once, then they are cached", len(names))
             vectors = tower.encode(sentences).numpy()
             self._cache.put(self._tower_hash, sentences, vectors)
         return vectors

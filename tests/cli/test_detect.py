@@ -251,8 +251,8 @@ def test_too_many_failures_end_the_run_and_keep_its_records(
         (["a.png", "--batch", "0"], 2, "--batch"),
         (["a.png", "--model", "detic-swin"], 1, "detic-swin-b"),
         (["a.png", "--weights", "nowhere.pth"], 1, "no weight file at nowhere.pth"),
-        (["a.png", "--device", "tpu9"], 1, "tpu9"),
-        (["a.png", "--precision", "fp8"], 1, "fp8"),
+        (["a.png", "--device", "tpu9"], 2, "tpu9"),
+        (["a.png", "--precision", "fp8"], 2, "fp8"),
         (["a.png", "--classes", " , "], 1, "no class name"),
         (["a.png", "--vocab", "nowhere.txt"], 1, "nowhere.txt"),
         (["a.png", "--vocab", "latin1.txt"], 1, "latin1.txt, line 2: byte 0xe9 is not UTF-8"),
@@ -274,6 +274,28 @@ def test_what_is_wrong_is_said_in_a_line(
     assert message in said(result)
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.glob("*-ovdet")), "a run that could not start leaves no folder"
+
+
+def test_names_are_printed_as_they_are(ovdet: Ovdet, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "a:smile:[b].png")
+    assert ovdet("detect", tmp_path / "in", "--classes", "cat", "-n", "-q").stdout == "a:smile:[b].png\n"
+
+
+def test_a_list_may_name_a_folder_and_its_files(ovdet: Ovdet, model_options: list[str], tmp_path: Path) -> None:
+    picture = draw(tmp_path / "in" / "a.png")
+    (tmp_path / "list.txt").write_text(f"{picture}\n{tmp_path / 'in'}\n")
+    result = ovdet("detect", f"@{tmp_path / 'list.txt'}", *model_options, "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert load_run(tmp_path / "run").frames["source"].tolist() == ["a.png"]
+
+
+def test_what_cannot_be_drawn_is_recorded_and_told(ovdet: Ovdet, model_options: list[str], tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "a.gif")
+    draw(tmp_path / "in" / "a.gif.jpg" / "b.png")  # a folder where the first one's annotated copy belongs
+    result = ovdet("detect", tmp_path / "in", *model_options, "-o", tmp_path / "run")
+    assert result.exit_code == 3, result.output
+    assert set(load_run(tmp_path / "run").frames["status"]) == {"ok"}
+    assert "is not drawn" in said(result)
 
 
 def test_embeddings_that_do_not_fit(ovdet: Ovdet, model_options: list[str], tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """`ovdet video`: a clip in, an annotated clip and records of exact times out."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -118,6 +122,28 @@ def test_a_clip_that_breaks_half_way(ovdet: Ovdet, model_options: list[str], tmp
     assert len(frames) > 2
     assert len(times_of(tmp_path / "run" / "videos" / "cut.mkv.mp4")) == len(frames) - 1
     assert json.loads((tmp_path / "run" / "run.json").read_text())["counts"]["video_frames"] == len(frames) - 1
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_interruptions_leave_a_playable_clip(model_options: list[str], tmp_path: Path, times: int) -> None:
+    pictures = [load_script("picture").picture(48, 64, seed % 5) for seed in range(400)]
+    clip = make_clip(tmp_path / "clip.mp4", ticks=range(0, 400 * 3600, 3600), pictures=pictures)
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "ovdet_cli", "video", str(clip), *model_options, "--every", "4", "-o", str(run)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (run / "frames.csv").is_file() or (run / "frames.csv").read_bytes().count(b"\n") < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    analysed = load_run(run).frames["index"].tolist()
+    written = times_of(run / "videos" / "clip.mp4")
+    assert analysed[-1] < len(written) < 400
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
 
 
 def test_hits_alone_leave_no_video_without_any(

@@ -404,3 +404,18 @@ def test_the_hash_of_the_weights(r18_weights, tmp_path):
     shutil.copy(r18_weights, copy)
     wanted = hashlib.sha256(copy.read_bytes()).hexdigest()
     assert Detector(weights=copy, **SMALL).weights_sha256 == wanted
+
+
+def test_an_overflow_in_half_precision_is_done_again_in_float32(detector, words, monkeypatch, caplog):
+    exact = detector.detect(picture(48, 64), words)
+    extract = detector._model.extract
+
+    def overflow(pixels):
+        levels = extract(pixels)
+        return [level * torch.inf for level in levels] if torch.is_autocast_enabled("cpu") else levels
+
+    monkeypatch.setattr(detector, "dtype", torch.bfloat16)
+    monkeypatch.setattr(detector._model, "extract", overflow)
+    again = detector.detect(picture(48, 64), words)
+    assert "overflows" in caplog.text
+    np.testing.assert_array_equal(again.boxes_xyxy, exact.boxes_xyxy)

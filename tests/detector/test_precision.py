@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
-from ovdet_cli.errors import DeviceError
+from ovdet_cli.errors import DeviceError, UsageError
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_devices(machine, has, name, device):
 )
 def test_devices_that_are_not_there(machine, has, name, message):
     machine(**has)
-    with pytest.raises(DeviceError, match=message):
+    with pytest.raises((DeviceError, UsageError), match=message):
         resolve_device(name)
 
 
@@ -66,7 +66,7 @@ def test_precisions():
         assert resolve_precision("fp32", device) == torch.float32
         assert resolve_precision("bf16", device) == torch.bfloat16
         assert resolve_precision("fp16", device) == torch.float16
-    with pytest.raises(DeviceError, match="--precision fp8: use one of auto, fp32, bf16, fp16"):
+    with pytest.raises(UsageError, match="--precision fp8: use one of auto, fp32, bf16, fp16"):
         resolve_precision("fp8", cpu)
 
 

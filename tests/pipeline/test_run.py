@@ -1,6 +1,5 @@
 """run(job): what is written, what is counted, and how a run ends."""
 
-import errno
 import json
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from ovdet_cli.detector.detector import Detector
 from ovdet_cli.detector.words import Words
-from ovdet_cli.errors import OutputError, TooManyFailuresError
+from ovdet_cli.errors import OutputError, TooManyFailuresError, UndrawableError
 from ovdet_cli.media.sources import collect_inputs
 from ovdet_cli.pipeline.folder import RunFolder
 from ovdet_cli.pipeline.job import DetectJob
@@ -112,7 +111,7 @@ def test_a_full_disk_ends_the_run_and_keeps_the_records(
     detector: Detector, words: Words, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
-        raise OutputError(f"cannot write {path}: no space left on device") from OSError(errno.ENOSPC, "no space")
+        raise OutputError(f"cannot write {path}: no space left on device")
 
     monkeypatch.setattr(annotate, "write_image", no_space)
     with pytest.raises(OutputError, match="no space"):
@@ -124,13 +123,13 @@ def test_a_picture_that_no_format_holds_is_noted_and_recorded(
     detector: Detector, words: Words, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_large(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
-        raise OutputError(f"cannot write {path}: 70000 is more than JPEG holds") from OSError("encoder error -2")
+        raise UndrawableError(f"cannot write {path}: 70000 is more than JPEG holds")
 
     monkeypatch.setattr(annotate, "write_image", too_large)
     summary = carry_out(detector, words, inputs, tmp_path / "run")
     assert (summary.status, summary.pictures) == ("done", 5)
     assert summary.undrawn == len(summary.notes) == 5
-    assert "0.png: is not drawn" in summary.notes[0]
+    assert "0.png is not drawn" in summary.notes[0]
 
 
 def test_entries_of_a_list_that_are_missing_become_records(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch_file
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.vocabulary.cache import EmbeddingCache
@@ -208,3 +209,9 @@ def test_names_too_long_are_listed_with_their_tokens(tmp_path):
     assert long[5] not in message
     assert message.endswith("Shorten them")
     assert tower.asked == [[f"a {longest}"]]
+
+
+def test_bfloat16_is_read(tmp_path):
+    matrix = torch.arange(6, dtype=torch.bfloat16).reshape(2, 3)
+    save_torch_file({"embeddings": matrix}, tmp_path / "e.safetensors")
+    np.testing.assert_array_equal(read_embeddings(tmp_path / "e.safetensors"), matrix.float().numpy())

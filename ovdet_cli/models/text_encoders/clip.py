@@ -57,7 +57,12 @@ class ClipTextEncoder:
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str], batch: int = 256) -> Tensor:
         """Unit vectors float32 (N, 512), row by row. Sentences longer than the context must not come here."""
-        rows = [self._tower(self._tokenizer(list(sentences[i : i + batch]))) for i in range(0, len(sentences), batch)]
+        rows = []
+        for i in range(0, len(sentences), batch):
+            tokens = self._tokenizer(list(sentences[i : i + batch]))
+            # The end mark has the highest number; attention is causal, so what pads beyond it changes nothing, and
+            # words take a tenth of the context.
+            rows.append(self._tower(tokens[:, : int(tokens.argmax(dim=1).max()) + 1]))
         return F.normalize(torch.cat(rows).float(), dim=1)
 
 
