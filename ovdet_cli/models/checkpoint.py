@@ -137,24 +137,16 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     wanted = model.state_dict()
     missing = [_foreign_name(name, key_map) for name in set(wanted) - set(ours)]
     unexpected = unknown + [foreign for name, foreign in ours.items() if name not in wanted]
-    loaded, misshapen, infinite = {}, [], []
+    loaded, misshapen = {}, []
     for name in set(ours) & set(wanted):
         tensor = tensors[ours[name]]
         if tensor.shape != wanted[name].shape:
             misshapen.append(f"{ours[name]} {list(tensor.shape)} instead of {list(wanted[name].shape)}")
         loaded[name] = tensor.to(wanted[name].dtype)
-        if not bool(torch.isfinite(loaded[name]).all()):
-            infinite.append(ours[name])
-    problems = [
-        f"{len(found)} {kind}: {_list(sorted(found))}"
-        for kind, found in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("misshapen", misshapen),
-            ("not finite", infinite),
-        )
-        if found
-    ]
+    kinds = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+    if not any(kinds.values()):
+        kinds["not finite"] = [ours[name] for name, tensor in loaded.items() if not torch.isfinite(tensor).all()]
+    problems = [f"{len(found)} {kind}: {_list(sorted(found))}" for kind, found in kinds.items() if found]
     if problems:
         raise ModelError(f"{origin} does not fit this model. " + ". ".join(problems))
     model.load_state_dict(loaded, strict=True)

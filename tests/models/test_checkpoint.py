@@ -429,3 +429,10 @@ def test_a_failed_conversion_writes_nothing(tmp_path):
     with pytest.raises(ModelError):
         convert_checkpoint(tmp_path / "w.pth", tmp_path / "w.safetensors")
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["w.pth"]
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    model = torch.nn.Linear(2, 2)
+    tensors = {"weight": torch.tensor([[1.0, torch.nan], [0, 0]]), "bias": torch.zeros(2)}
+    with pytest.raises(ModelError, match="1 not finite: weight"):
+        load_weights(model, tensors, ((r"(.*)", r"\1"),), "a.pth")

@@ -57,13 +57,22 @@ class ClipTextEncoder:
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str], batch: int = 256) -> Tensor:
         """Unit vectors float32 (N, 512), row by row. Sentences longer than the context must not come here."""
-        rows = []
-        for i in range(0, len(sentences), batch):
-            tokens = self._tokenizer(list(sentences[i : i + batch]))
-            # The end mark has the highest number; attention is causal, so what pads beyond it changes nothing, and
-            # words take a tenth of the context.
-            rows.append(self._tower(tokens[:, : int(tokens.argmax(dim=1).max()) + 1]))
+        rows = [self._encode_batch(sentences[i : i + batch]) for i in range(0, len(sentences), batch)]
         return F.normalize(torch.cat(rows).float(), dim=1)
+
+    def _encode_batch(self, sentences: Sequence[str]) -> Tensor:
+        """The tower's own steps on as many tokens as the longest sentence has.
+
+        Attention is causal, so what pads a sentence behind its end mark changes nothing, and words take a tenth of the
+        context. The end mark has the highest number of all tokens.
+        """
+        tower = self._tower
+        tokens = self._tokenizer(list(sentences))
+        ends = tokens.argmax(dim=1)
+        length = int(ends.max()) + 1
+        x = tower.token_embedding(tokens[:, :length]) + tower.positional_embedding[:length]
+        x = tower.transformer(x, attn_mask=tower.attn_mask[:length, :length])
+        return tower.ln_final(x)[torch.arange(len(x)), ends] @ tower.text_projection
 
 
 def convert_text_tower(source: Path, target: Path) -> None:
