@@ -5,6 +5,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Words:
     origins: tuple[str, ...] = ()
     """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
 
+    @cached_property
     def sha256(self) -> str:
         """Hash of the embeddings' numbers."""
         return hashlib.sha256(self.texts.cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -86,7 +86,7 @@ class VideoWriter:
         self._last_pts: int | None = None
         self._num_written = 0
         self._num_moved = 0
-        self._is_closed = self._is_interrupted = False
+        self._is_closed = False
 
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         """Appends one picture, RGB uint8 (H, W, 3), shown at `time_s` in the source's time.
@@ -129,7 +129,6 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_interrupted = error is not None
         self.close()
 
     def _open(self, image: np.ndarray, time_s: Fraction) -> None:
@@ -248,7 +247,7 @@ class VideoWriter:
             if first_s is None:
                 first_s = self._first_s - (self._start_s or 0)
             limits.append(first_s + self._end_s)
-        if time_s is None and (self._is_interrupted or self._stopped_early()):
+        if time_s is None and self._stopped_early():
             limits.append(self._last_s + 1 / self._facts.rate)
         return min(limits, default=None)
 

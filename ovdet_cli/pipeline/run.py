@@ -17,7 +17,7 @@ from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result, Step, detect_frames, read_inputs, weigh
-from ovdet_cli.render.annotate import ImageSink, VideoSink
+from ovdet_cli.render.annotate import DrawnSink, ImageSink, VideoSink
 from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.record import SCHEMA
 from ovdet_cli.results.sinks import Sink, open_record_sinks
@@ -102,26 +102,26 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
     if job.folder:
         job.folder.clear()
     describe()
-    guard = InterruptGuard()
-    try:
-        with guard, ExitStack() as stack:
-            writer = _Writer(job, summary, stack)
-            frames = _timed(
-                read_inputs(job.inputs, job.sampling, keep_all=bool(writer.drawn), workers=job.workers), summary
-            )
-            batch = job.detector.batch
-            found = detect_frames(run_ahead(frames, 2 * batch, weigh), job.detector, job.words, batch)
-            results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh)))
-            _drain(results, writer, summary, on_progress, guard)
-        summary.status = "done"
-    except KeyboardInterrupt:
-        summary.status = "interrupted"
-        raise
-    except BaseException:
-        summary.status = "failed"
-        raise
-    finally:
-        describe()
+    with InterruptGuard() as guard:
+        try:
+            with ExitStack() as stack:
+                writer = _Writer(job, summary, stack)
+                frames = _timed(
+                    read_inputs(job.inputs, job.sampling, keep_all=bool(writer.drawn), workers=job.workers), summary
+                )
+                batch = job.detector.batch
+                found = detect_frames(run_ahead(frames, 2 * batch, weigh), job.detector, job.words, batch)
+                results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh)))
+                _drain(results, writer, summary, on_progress, guard)
+            summary.status = "done"
+        except KeyboardInterrupt:
+            summary.status = "interrupted"
+            raise
+        except BaseException:
+            summary.status = "failed"
+            raise
+        finally:
+            describe()
     return summary
 
 
@@ -168,7 +168,7 @@ class _Writer:
         self._job = job
         self._summary = summary
         self._records: list[Sink] = []
-        self.drawn: list[ImageSink | VideoSink] = []
+        self.drawn: list[DrawnSink] = []
         labels = job.words.names
         if job.stream is not None:
             self._records = [stack.enter_context(JsonlSink(job.stream, labels))]
@@ -270,7 +270,7 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "sha256": vocabulary.sha256,
             "embeddings": list(job.words.origins),
             "embeddings_file": str(job.embeddings) if job.embeddings else None,
-            "embeddings_sha256": job.words.sha256(),
+            "embeddings_sha256": job.words.sha256,
             "names": list(vocabulary.names),
         },
         "settings": {

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from ovdet_cli.detections import Detections
 from ovdet_cli.errors import UndrawableError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
@@ -20,10 +22,11 @@ VIDEO_NATIVE = (".mp4",)
 _MEDIA_SUFFIXES = tuple(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
 
 
-class ImageSink(Sink):
-    """Writes each picture with its detections to `folder`, in the input's tree of folders; video is left alone.
+class DrawnSink(Sink):
+    """What the sinks of pictures and of video share.
 
-    labels: every class name, by class id. only_hits: pictures without a detection are not written.
+    labels: every class name, by class id. only_hits: an input without a detection leaves no file. `notes` says what
+    differs from the input; `num_undrawn` counts the inputs that could not be drawn, each with its note.
     """
 
     def __init__(self, folder: Path, labels: Sequence[str], style: DrawStyle, only_hits: bool) -> None:
@@ -33,6 +36,20 @@ class ImageSink(Sink):
         self._labels = labels
         self._style = style
         self._only_hits = only_hits
+
+    def _drawn(self, frame: Frame, detections: Detections) -> np.ndarray:
+        return draw_detections(frame.image, detections, self._labels, self._style)
+
+    def _give_up(self, name: str, error: UndrawableError) -> None:
+        self.notes.append(f"{name} is not drawn: {error}")
+        self.num_undrawn += 1
+
+
+class ImageSink(DrawnSink):
+    """Writes each picture with its detections to `folder`, in the input's tree of folders; video is left alone."""
+
+    def __init__(self, folder: Path, labels: Sequence[str], style: DrawStyle, only_hits: bool) -> None:
+        super().__init__(folder, labels, style, only_hits)
         self._is_picture = False
 
     def begin(self, source: SourceInfo) -> None:
@@ -42,12 +59,11 @@ class ImageSink(Sink):
     def write(self, frame: Frame, detections: Detections) -> None:
         """Writes one annotated picture."""
         if self._is_picture and (len(detections) or not self._only_hits):
-            drawn = draw_detections(frame.image, detections, self._labels, self._style)
+            drawn = self._drawn(frame, detections)
             try:
                 write_image(place_in(self._folder, annotated_name(frame.source, IMAGE_NATIVE, ".jpg")), drawn)
             except UndrawableError as error:
-                self.notes.append(f"{frame.source} is not drawn: {error}")
-                self.num_undrawn += 1
+                self._give_up(frame.source, error)
 
     def skip(self, failure: Failure) -> None:
         """A picture that could not be read has nothing to show."""
@@ -56,12 +72,10 @@ class ImageSink(Sink):
         """Nothing is open between two pictures."""
 
 
-class VideoSink(Sink):
+class VideoSink(DrawnSink):
     """Writes each video with the detections of every frame to `folder`, as MP4; pictures are left alone.
 
-    labels: every class name, by class id. only_hits: a video in which nothing was drawn leaves no file.
-    start_s, end_s: the cut in seconds from the video's first frame, for its sound. `notes` says what differs from the
-    input.
+    start_s, end_s: the cut in seconds from the video's first frame, for its sound.
     """
 
     wants_every_frame = True
@@ -75,12 +89,7 @@ class VideoSink(Sink):
         start_s: Fraction | None = None,
         end_s: Fraction | None = None,
     ) -> None:
-        self.notes: list[str] = []
-        self.num_undrawn = 0
-        self._folder = folder
-        self._labels = labels
-        self._style = style
-        self._only_hits = only_hits
+        super().__init__(folder, labels, style, only_hits)
         self._start_s, self._end_s = start_s, end_s
         self._source: SourceInfo | None = None
         self._writer: VideoWriter | None = None
@@ -99,15 +108,14 @@ class VideoSink(Sink):
         if frame.time_s is None:
             raise ValueError(f"frame {frame.index} of the video {frame.source} has no time")
         self._has_hits = self._has_hits or len(detections) > 0
-        drawn = draw_detections(frame.image, detections, self._labels, self._style)
+        drawn = self._drawn(frame, detections)
         try:
             if self._writer is None:
                 path = self._path(self._source)
                 self._writer = VideoWriter(path, self._source.path, start_s=self._start_s, end_s=self._end_s)
             self._writer.write(drawn, frame.time_s)
         except UndrawableError as error:
-            self.notes.append(f"{frame.source} is not drawn: {error}")
-            self.num_undrawn += 1
+            self._give_up(frame.source, error)
             self._source = self._writer = None
 
     def skip(self, failure: Failure) -> None:
@@ -129,8 +137,7 @@ class VideoSink(Sink):
         try:
             writer.close()
         except UndrawableError as error:
-            self.notes.append(f"{self._source.name} is not drawn: {error}")
-            self.num_undrawn += 1
+            self._give_up(self._source.name, error)
         self.notes += [f"{self._source.name}: {note}" for note in writer.notes]
         if self._only_hits and not self._has_hits:
             self._path(self._source).unlink(missing_ok=True)
