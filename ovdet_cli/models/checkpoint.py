@@ -134,7 +134,9 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     origin names the file in the error, which lists missing, unexpected and misshapen keys under the file's own names.
     """
     ours, unknown = translate(tensors, key_map)
-    wanted = model.state_dict()
+    # A batch norm counts the batches that it has seen; no arithmetic of ours reads that.
+    state = model.state_dict()
+    wanted = {name: tensor for name, tensor in state.items() if not name.endswith(".num_batches_tracked")}
     missing = [_foreign_name(name, key_map) for name in set(wanted) - set(ours)]
     unexpected = unknown + [foreign for name, foreign in ours.items() if name not in wanted]
     loaded, misshapen = {}, []
@@ -149,7 +151,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     problems = [f"{len(found)} {kind}: {_list(sorted(found))}" for kind, found in kinds.items() if found]
     if problems:
         raise ModelError(f"{origin} does not fit this model. " + ". ".join(problems))
-    model.load_state_dict(loaded, strict=True)
+    model.load_state_dict(state | loaded, strict=True)
 
 
 def convert_checkpoint(source: Path, target: Path) -> None:

@@ -82,7 +82,7 @@ def decode_proposals(heats: list[Tensor], distances: list[Tensor], config: Cente
             distance.float().permute(0, 2, 3, 1).flatten(1, 2) * stride,
             cell_centres((heat.shape[2], heat.shape[3]), stride, heat.device),
         )
-        for heat, distance, stride in zip(heats, distances, STRIDES, strict=True)
+        for heat, distance, stride in zip(heats, distances, STRIDES[: len(heats)], strict=True)
     ]
     pictures = []
     for b in range(len(heats[0])):

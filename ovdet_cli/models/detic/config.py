@@ -8,9 +8,9 @@ class BackboneConfig:
     """Which backbone, and the channels of the three maps (strides 8, 16, 32) that the FPN takes."""
 
     kind: str
-    """"swin", "timm-resnet" or "timm-convnext"."""
+    """"swin", "timm-resnet", "timm-convnext" or "basic-resnet"."""
     variant: str
-    """timm's name, or a Swin size ("base")."""
+    """timm's name, a Swin size ("base"), or of a basic ResNet its blocks a stage ("1-1-1-1")."""
     channels: tuple[int, int, int]
     """Channels at strides 8, 16, 32."""
 
@@ -33,14 +33,18 @@ class CenterNetConfig:
 
 @dataclass(frozen=True)
 class DeticConfig:
-    """A Detic detector: backbone, FPN P3-P7, CenterNet proposals, cascade, class-agnostic masks."""
+    """A Detic detector: backbone, FPN from P3, CenterNet proposals, cascade, class-agnostic masks."""
 
     backbone: BackboneConfig
     proposals: CenterNetConfig = field(default_factory=CenterNetConfig)
     pyramid_channels: int = 256
-    """Channels of P3 to P7."""
+    """Channels of every level."""
+    num_levels: int = 5
+    """Levels of the pyramid: 3 for P3 to P5, 4 with P6, 5 with P7."""
     roi_levels: int = 3
     """Levels that regions are pooled from, finest first: P3, P4, P5."""
+    roi_canonical: float = 224.0
+    """Side in pixels of the region that belongs to P4."""
     box_pool: int = 7
     """Bins a side of the pooled box feature."""
     mask_pool: int = 14
@@ -51,8 +55,14 @@ class DeticConfig:
     """Width of the text embeddings."""
     mask_convs: int = 4
     """3x3 convolutions of the mask head."""
+    mask_channels: int = 256
+    """Their channels."""
     temperature: float = 50.0
     """Factor on the cosine between region and text."""
+    learned_scale: bool = False
+    """Whether that factor, and an offset of the class logit, are weights of each stage; else the offset is 0."""
+    calibration: tuple[float, float] = (1.0, 0.0)
+    """Slope and offset that a score's logit goes through at the end, so that 0.5 means one in two."""
     delta_weights: tuple[tuple[float, float, float, float], ...] = (
         (10.0, 10.0, 5.0, 5.0),
         (20.0, 20.0, 10.0, 10.0),
@@ -63,8 +73,10 @@ class DeticConfig:
     def __post_init__(self) -> None:
         if not self.delta_weights:
             raise ValueError("a cascade needs at least one stage")
-        if not 1 <= self.roi_levels <= 5:
-            raise ValueError(f"regions are pooled from 1 to 5 levels, not {self.roi_levels}")
+        if not 3 <= self.num_levels <= 5:
+            raise ValueError(f"the pyramid has 3 to 5 levels, not {self.num_levels}")
+        if not 1 <= self.roi_levels <= self.num_levels:
+            raise ValueError(f"regions are pooled from 1 to {self.num_levels} levels, not {self.roi_levels}")
 
     @property
     def num_stages(self) -> int:
@@ -76,3 +88,20 @@ SWIN_B = DeticConfig(BackboneConfig("swin", "base", (256, 512, 1024)))
 R50 = DeticConfig(BackboneConfig("timm-resnet", "resnet50", (512, 1024, 2048)))
 R18 = DeticConfig(BackboneConfig("timm-resnet", "resnet18", (128, 256, 512)))
 CONVNEXT_T = DeticConfig(BackboneConfig("timm-convnext", "convnext_tiny", (192, 384, 768)))
+
+# The small one that we train ourselves: see ../../training. A P4 region of 64 px has 4 cells a side, as many as
+# stages 3 and 4 of so shallow a network can tell apart.
+BUILTIN = DeticConfig(
+    BackboneConfig("basic-resnet", "1-1-1-1", (96, 192, 384)),
+    CenterNetConfig(num_convs=2, pre_nms_top=500, nms_iou=0.8, post_nms_top=128),
+    pyramid_channels=96,
+    num_levels=3,
+    roi_canonical=64.0,
+    hidden=256,
+    embedding=192,
+    mask_convs=2,
+    mask_channels=48,
+    temperature=18.0,
+    learned_scale=True,
+    delta_weights=((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0)),
+)

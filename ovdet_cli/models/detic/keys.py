@@ -51,11 +51,18 @@ KEY_MAP: tuple[tuple[str, str | None], ...] = (
     (r"roi_heads\.mask_head\.mask_fcn4\.(.*)", r"mask_head.convs.3.\1"),
     (r"roi_heads\.mask_head\.deconv\.(.*)", r"mask_head.upsample.\1"),
     (r"roi_heads\.mask_head\.predictor\.(.*)", r"mask_head.predictor.\1"),
+    # What we trained ourselves is saved under our own names.
+    (r"backbone\.(.*)", r"backbone.\1"),
+    (r"neck\.(.*)", r"neck.\1"),
+    (r"proposal_head\.(.*)", r"proposal_head.\1"),
+    (r"stages\.(.*)", r"stages.\1"),
+    (r"mask_head\.(.*)", r"mask_head.\1"),
 )
 
 
 # A name that only one of the backbones has, and the model it tells of.
 _TELLING = (
+    (r"backbone\.net\.layer1\.0\.conv1\.weight", "builtin"),
     (r"backbone\.bottom_up\.patch_embed\.proj\.weight", "detic-swin-b"),
     (r"backbone\.bottom_up\.base\.stem_0\.weight", "detic-convnext-t"),
     (r"backbone\.bottom_up\.base\.layer1\.0\.conv3\.weight", "detic-r50"),

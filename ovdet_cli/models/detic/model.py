@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ovdet_cli.models.detic.backbones import build_backbone
-from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, zero_shot_scores
+from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, Number, zero_shot_scores
 from ovdet_cli.models.detic.centernet import CenterNetHead, Proposals, decode_proposals
 from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.pyramid import FeaturePyramid
@@ -41,7 +41,7 @@ class Detic(OpenVocabularyDetector):
         self.mask_head = mask_head
 
     def extract(self, pixels: Tensor) -> list[Tensor]:
-        """Normalised, padded pictures (B, 3, H, W) -> P3 .. P7."""
+        """Normalised, padded pictures (B, 3, H, W) -> P3 .. P7, or as many levels as there are."""
         return self.neck(self.backbone(pixels))
 
     def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:
@@ -61,33 +61,47 @@ class Detic(OpenVocabularyDetector):
         counts = [len(b) for b in boxes]
         features = []
         for stage, weights in zip(self.stages, self.config.delta_weights, strict=True):
-            pooled = pool_regions(pyramid[: self.config.roi_levels], boxes, self.config.box_pool)
-            embeddings, deltas = stage(pooled)
+            embeddings, deltas = stage(self.pool(pyramid, boxes, self.config.box_pool))
             features.append(embeddings)
             moved = decode_deltas(deltas, torch.cat(boxes), weights).split(counts)
             boxes = [clip_boxes(b, size) for b, size in zip(moved, sizes_hw, strict=True)]
         features_RSD = torch.stack(features, dim=1).split(counts)
         return [Regions(b, p.scores_P, f) for b, p, f in zip(boxes, proposals, features_RSD, strict=True)]
 
+    def pool(self, pyramid: list[Tensor], boxes: list[Tensor], bins: int) -> Tensor:
+        """Pooled features (N, K, bins, bins) of all pictures' boxes, one picture after another."""
+        levels = pyramid[: self.config.roi_levels]
+        return pool_regions(levels, boxes, bins, canonical=self.config.roi_canonical)
+
+    def class_scales(self) -> list[tuple[Number, Number]]:
+        """(factor on the cosine, offset of the logit) of each stage's classifier."""
+        fixed = (self.config.temperature, 0.0)
+        return [fixed if s.logit_scale is None else (s.logit_scale, s.logit_bias) for s in self.stages]
+
     def classify(self, regions: Regions, texts: Tensor) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
-        scores_RC = zero_shot_scores(regions.features_RSD, texts, self.config.temperature)
-        return scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()
+        scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales())
+        scores_RC = scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()
+        slope, offset = self.config.calibration
+        if (slope, offset) != (1.0, 0.0):
+            scores_RC = scores_RC.logit_(eps=1e-6).mul_(slope).add_(offset).sigmoid_()
+        return scores_RC
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes in network pixels, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""
-        pooled = pool_regions(pyramid[: self.config.roi_levels], boxes, self.config.mask_pool)
+        pooled = self.pool(pyramid, boxes, self.config.mask_pool)
         return list(self.mask_head(pooled).split([len(b) for b in boxes]))
 
 
 def build_detic(config: DeticConfig) -> Detic:
     """A Detic model of random weights, in evaluation mode."""
     pooled = config.pyramid_channels * config.box_pool**2
+    scale = config.temperature if config.learned_scale else None
     return Detic(
         config,
         backbone=build_backbone(config.backbone),
-        neck=FeaturePyramid(config.backbone.channels, config.pyramid_channels),
-        proposal_head=CenterNetHead(config.pyramid_channels, config.proposals.num_convs),
-        stages=[CascadeStage(pooled, config.hidden, config.embedding) for _ in config.delta_weights],
-        mask_head=MaskHead(config.pyramid_channels, config.mask_convs),
+        neck=FeaturePyramid(config.backbone.channels, config.pyramid_channels, config.num_levels),
+        proposal_head=CenterNetHead(config.pyramid_channels, config.proposals.num_convs, config.num_levels),
+        stages=[CascadeStage(pooled, config.hidden, config.embedding, scale) for _ in config.delta_weights],
+        mask_head=MaskHead(config.pyramid_channels, config.mask_channels, config.mask_convs),
     ).eval()

@@ -6,25 +6,26 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-_CANONICAL_SIZE = 224
 _CANONICAL_LEVEL = 4
 
 
-def assign_levels(boxes_N4: Tensor, finest: int, coarsest: int) -> Tensor:
+def assign_levels(boxes_N4: Tensor, finest: int, coarsest: int, canonical: float = 224.0) -> Tensor:
     """Pyramid level (finest..coarsest) of each box.
 
-    FPN (arXiv:1612.03144), eq. 1: k = floor(k0 + log2(sqrt(w h) / 224)), here with k0 = 4; the 1e-8 is detectron2's.
+    FPN (arXiv:1612.03144), eq. 1: k = floor(k0 + log2(sqrt(w h) / canonical)), with k0 = 4; the 1e-8 is detectron2's.
     """
     areas = (boxes_N4[:, 2] - boxes_N4[:, 0]) * (boxes_N4[:, 3] - boxes_N4[:, 1])
-    levels = torch.floor(_CANONICAL_LEVEL + torch.log2(areas.sqrt() / _CANONICAL_SIZE + 1e-8))
+    levels = torch.floor(_CANONICAL_LEVEL + torch.log2(areas.sqrt() / canonical + 1e-8))
     return levels.clamp(finest, coarsest).long()
 
 
-def pool_regions(pyramid: list[Tensor], boxes: list[Tensor], bins: int, finest: int = 3) -> Tensor:
+def pool_regions(
+    pyramid: list[Tensor], boxes: list[Tensor], bins: int, finest: int = 3, canonical: float = 224.0
+) -> Tensor:
     """Pooled features (N, K, P, P) of the regions of all pictures, one picture after another.
 
     pyramid: maps (B, K, h, w) at strides 2^finest, 2^(finest + 1), ...; boxes: (n, 4) in network pixels, a tensor a
-    picture. ROIAlign with half-pixel alignment and as many samples a bin as it has pixels (detectron2's ROIAlignV2).
+    picture; canonical: side of the box that belongs to level 4. ROIAlign with half-pixel alignment and as many samples a bin as it has pixels (detectron2's ROIAlignV2).
     """
     counts = [len(b) for b in boxes]
     boxes_N4 = torch.cat(boxes)
@@ -32,7 +33,7 @@ def pool_regions(pyramid: list[Tensor], boxes: list[Tensor], bins: int, finest: 
         torch.arange(len(boxes), device=boxes_N4.device), torch.tensor(counts, device=boxes_N4.device)
     ).to(boxes_N4.dtype)[:, None]
     rois_N5 = torch.cat((picture_N1, boxes_N4), dim=1).to(pyramid[0].dtype)
-    levels_N = assign_levels(boxes_N4, finest, finest + len(pyramid) - 1)
+    levels_N = assign_levels(boxes_N4, finest, finest + len(pyramid) - 1, canonical)
     pooled = pyramid[0].new_zeros(len(boxes_N4), pyramid[0].shape[1], bins, bins)
     for i, features in enumerate(pyramid):
         rows = torch.nonzero(levels_N == finest + i).squeeze(1)

@@ -29,30 +29,30 @@ def naive(features_RSD, texts_SCD, temperature):
 def test_words_of_any_length_are_cosines():
     x, texts = features(), torch.randn(4, 8) * torch.tensor([[1.0], [9.0], [0.01], [1.0]])
     wanted = naive(x, F.normalize(texts, dim=1).expand(3, -1, -1), 50.0)
-    torch.testing.assert_close(zero_shot_scores(x, texts, 50.0), wanted)
-    torch.testing.assert_close(zero_shot_scores(x, texts * 7, 50.0), wanted)
+    torch.testing.assert_close(zero_shot_scores(x, texts, [(50.0, 0.0)] * x.shape[1]), wanted)
+    torch.testing.assert_close(zero_shot_scores(x, texts * 7, [(50.0, 0.0)] * x.shape[1]), wanted)
 
 
 def test_a_sets_own_columns_are_used_as_they_are():
     x, texts = features(), torch.randn(3, 4, 8) * 0.3
-    torch.testing.assert_close(zero_shot_scores(x, texts, 20.0), naive(x, texts, 20.0))
+    torch.testing.assert_close(zero_shot_scores(x, texts, [(20.0, 0.0)] * 3), naive(x, texts, 20.0))
 
 
 def test_a_zero_row_scores_one_half():
     """Quirk 4: the background's logit is 0."""
     texts = torch.randn(3, 8)
     texts[1] = 0
-    assert zero_shot_scores(features(), texts, 50.0)[:, 1].tolist() == [0.5] * 5
+    assert zero_shot_scores(features(), texts, [(50.0, 0.0)] * 3)[:, 1].tolist() == [0.5] * 5
 
 
 def test_no_regions():
-    assert zero_shot_scores(features(0), torch.randn(4, 8), 50.0).shape == (0, 4)
+    assert zero_shot_scores(features(0), torch.randn(4, 8), [(50.0, 0.0)] * 3).shape == (0, 4)
 
 
 def test_inputs_stay_as_they_were():
     x, texts = features(), torch.randn(4, 8)
     before = x.clone(), texts.clone()
-    zero_shot_scores(x, texts, 50.0)
+    zero_shot_scores(x, texts, [(50.0, 0.0)] * x.shape[1])
     torch.testing.assert_close((x, texts), before, rtol=0, atol=0)
 
 
@@ -74,7 +74,7 @@ class Largest(TorchDispatchMode):
 def test_memory_does_not_grow_with_the_sets(num_sets):
     x, texts = features(40, num_sets), torch.randn(500, 8)
     with Largest() as largest:
-        zero_shot_scores(x, texts, 50.0)
+        zero_shot_scores(x, texts, [(50.0, 0.0)] * x.shape[1])
     assert largest.numbers == 40 * 500
 
 
@@ -95,7 +95,7 @@ def test_a_stage_that_projects_to_nothing_is_finite():
 
 
 def test_masks_are_probabilities_of_twice_the_bins():
-    head = MaskHead(8, 2)
+    head = MaskHead(8, 8, 2)
     found = head(torch.randn(3, 8, 14, 14))
     assert found.shape == (3, 28, 28)
     assert ((found > 0) & (found < 1)).all()
