@@ -1,0 +1,1 @@
+"""Evaluation: ground truth and results in, numbers out."""
