@@ -49,6 +49,10 @@ class DownloadError(OvdetError):
     """A download failed or did not have the expected content."""
 
 
+class TrainingError(OvdetError):
+    """A training run that cannot go on."""
+
+
 class DeviceError(OvdetError):
     """The device or precision asked for is not available, or its memory does not hold one picture."""
 

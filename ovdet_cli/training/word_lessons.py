@@ -16,13 +16,13 @@ from ovdet_cli.training.wordnet import WordNet
 class WordsConfig:
     """How the tower is fitted."""
 
-    steps: int = 1800
+    steps: int = 3600
     batch: int = 192
     """Sentences a step."""
     learning_rate: float = 1.8e-3
     weight_decay: float = 0.03
     warmup: int = 60
-    shares: tuple[float, float, float, float] = (0.36, 0.28, 0.10, 0.26)
+    shares: tuple[float, float, float, float] = (0.36, 0.34, 0.08, 0.22)
     """Of a batch: category words, words akin to some, words far from all, misspellings."""
     align: float = 3.0
     """Weight of one minus the cosine to the class vector, beside the class loss."""
@@ -34,7 +34,7 @@ class WordsConfig:
     """Of the mixture of classes that a nearness stands for."""
     bf16: bool = True
     """Half the time on processors with bf16 arithmetic; many times as long on others."""
-    false_reports: float = 0.03
+    false_reports: float = 0.04
     """The part of names, synonyms and their forms that the threshold may report."""
     seed: int = 1
 

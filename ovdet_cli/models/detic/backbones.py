@@ -1,5 +1,7 @@
 """The backbones of Detic's CenterNet2 models: pictures (B, 3, H, W) -> maps at strides 8, 16, 32."""
 
+from typing import Any
+
 import timm
 import torch
 from timm.layers import freeze_batch_norm_2d
@@ -9,13 +11,18 @@ from torch import Tensor, nn
 from ovdet_cli.models.detic.config import BackboneConfig
 from ovdet_cli.models.detic.swin import build_swin
 
+_CONVNEXT_DROP_PATH = 0.2
+"""Stochastic depth in training (arXiv:1603.09382): the last block's chance to be left out; the first one's is 0."""
+
 
 def build_timm_resnet(config: BackboneConfig) -> nn.Module:
     """timm's ResNet up to layer2, layer3, layer4.
 
     Batch norm is frozen in all of Detic's configurations, in training too: statistics, scale and offset.
     """
-    return freeze_batch_norm_2d(timm.create_model(config.variant, pretrained=False, features_only=True, out_indices=(2, 3, 4)))
+    return freeze_batch_norm_2d(
+        timm.create_model(config.variant, pretrained=False, features_only=True, out_indices=(2, 3, 4))
+    )
 
 
 class SampleVarianceNorm2d(nn.Module):
@@ -39,7 +46,9 @@ class SampleVarianceNorm2d(nn.Module):
 
 def build_timm_convnext(config: BackboneConfig) -> nn.Module:
     """timm's ConvNeXt with the norms of its 0.5.4: raw outputs of stages 1, 2, 3, without a norm on them."""
-    model = timm.create_model(config.variant, pretrained=False, features_only=True, out_indices=(1, 2, 3))
+    model = timm.create_model(
+        config.variant, pretrained=False, features_only=True, out_indices=(1, 2, 3), drop_path_rate=_CONVNEXT_DROP_PATH
+    )
     for name, stage in model.named_children():
         if name.startswith("stages_") and isinstance(stage.downsample, nn.Sequential):
             norm = stage.downsample[0]
@@ -57,11 +66,17 @@ class BasicResNet(nn.Module):
     def __init__(self, blocks: tuple[int, ...], channels: tuple[int, ...]) -> None:
         super().__init__()
         self.net = ResNet(
-            BasicBlock, blocks, channels=channels, stem_type="deep", stem_width=channels[0] // 2, num_classes=0
+            BasicBlock,  # type: ignore[arg-type]  # timm annotates an instance
+            blocks,
+            channels=channels,
+            stem_type="deep",
+            stem_width=channels[0] // 2,
+            num_classes=0,
+            zero_init_last=False,  # with one block a stage there is nothing to pass by
         ).to(memory_format=torch.channels_last)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        net = self.net
+        net: Any = self.net
         x = pixels.contiguous(memory_format=torch.channels_last)
         x = net.layer1(net.maxpool(net.act1(net.bn1(net.conv1(x)))))
         maps = []

@@ -35,6 +35,12 @@ class CascadeStage(nn.Module):
         self.project = nn.Linear(hidden, embedding)
         self.deltas = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 4))
 
+    def learned_scale(self) -> tuple[Tensor, Tensor] | None:
+        """(factor on the cosine, offset of the class logit) where they are weights of the stage."""
+        if self.logit_scale is None or self.logit_bias is None:
+            return None
+        return self.logit_scale, self.logit_bias
+
     def describe(self, pooled: Tensor) -> Tensor:
         """Pooled features -> the hidden features (N, H) that all outputs start from."""
         return F.relu(self.fc2(F.relu(self.fc1(pooled.flatten(1)))))

@@ -60,9 +60,11 @@ class DeticConfig:
     temperature: float = 50.0
     """Factor on the cosine between region and text."""
     learned_scale: bool = False
-    """Whether that factor, and an offset of the class logit, are weights of each stage; else the offset is 0."""
-    calibration: tuple[float, float] = (1.0, 0.0)
-    """Slope and offset that a score's logit goes through at the end, so that 0.5 means one in two."""
+    """Whether that factor, and an offset of the class logit, are weights of each stage; else the offset is 0.
+
+    Such a model has a calibration among its weights too: slope and offset that a score's logit goes through at the
+    end, so that 0.5 means one in two.
+    """
     delta_weights: tuple[tuple[float, float, float, float], ...] = (
         (10.0, 10.0, 5.0, 5.0),
         (20.0, 20.0, 10.0, 10.0),

@@ -57,6 +57,7 @@ KEY_MAP: tuple[tuple[str, str | None], ...] = (
     (r"proposal_head\.(.*)", r"proposal_head.\1"),
     (r"stages\.(.*)", r"stages.\1"),
     (r"mask_head\.(.*)", r"mask_head.\1"),
+    (r"calibration", "calibration"),
 )
 
 

@@ -7,6 +7,8 @@ regions and words are two halves), and the background column, which inference ne
 
 # R regions, S cascade stages, D embedding width, C classes, B pictures
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +41,8 @@ class Detic(OpenVocabularyDetector):
         self.proposal_head = proposal_head
         self.stages = nn.ModuleList(stages)
         self.mask_head = mask_head
+        self.calibration: Tensor | None
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]) if config.learned_scale else None)
 
     def extract(self, pixels: Tensor) -> list[Tensor]:
         """Normalised, padded pictures (B, 3, H, W) -> P3 .. P7, or as many levels as there are."""
@@ -75,17 +79,18 @@ class Detic(OpenVocabularyDetector):
 
     def class_scales(self) -> list[tuple[Number, Number]]:
         """(factor on the cosine, offset of the logit) of each stage's classifier."""
-        fixed = (self.config.temperature, 0.0)
-        return [fixed if s.logit_scale is None else (s.logit_scale, s.logit_bias) for s in self.stages]
+        fixed: tuple[Number, Number] = (self.config.temperature, 0.0)
+        stages = cast("list[CascadeStage]", list(self.stages))
+        return [fixed if (learned := stage.learned_scale()) is None else learned for stage in stages]
 
     def classify(self, regions: Regions, texts: Tensor) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
         scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales())
         scores_RC = scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()
-        slope, offset = self.config.calibration
-        if (slope, offset) != (1.0, 0.0):
-            scores_RC = scores_RC.logit_(eps=1e-6).mul_(slope).add_(offset).sigmoid_()
-        return scores_RC
+        if self.calibration is None:
+            return scores_RC
+        slope, offset = self.calibration
+        return scores_RC.logit_(eps=1e-6).mul_(slope).add_(offset).sigmoid_()
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes in network pixels, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""

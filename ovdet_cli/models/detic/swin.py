@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
@@ -20,6 +21,8 @@ SIZES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...]]] = {
     "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
     "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
 }
+# Stochastic depth in training: the last block's chance to be left out (facebookresearch/Detic, `swintransformer.py`).
+DROP_PATH = {"tiny": 0.2, "small": 0.2, "base": 0.3}
 
 
 def split_windows(x_BHWC: Tensor, window: int) -> Tensor:
@@ -81,15 +84,19 @@ class WindowAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """LayerNorm, (shifted) window attention, LayerNorm, MLP, each with a residual."""
+    """LayerNorm, (shifted) window attention, LayerNorm, MLP, each with a residual.
 
-    def __init__(self, dim: int, num_heads: int, window: int, shift: int) -> None:
+    drop_path: in training, the chance of each picture that a residual is left out (arXiv:1603.09382).
+    """
+
+    def __init__(self, dim: int, num_heads: int, window: int, shift: int, drop_path: float = 0.0) -> None:
         super().__init__()
         self.window, self.shift = window, shift
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, num_heads, window)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.drop_path = DropPath(drop_path)
 
     def _attend(self, x_BHWC: Tensor) -> Tensor:
         _, h, w, _ = x_BHWC.shape
@@ -106,8 +113,8 @@ class SwinBlock(nn.Module):
         return x[:, :h, :w]
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
-        x = x_BHWC + self._attend(self.norm1(x_BHWC))
-        return x + self.mlp(self.norm2(x))
+        x = x_BHWC + self.drop_path(self._attend(self.norm1(x_BHWC)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class PatchMerging(nn.Module):
@@ -127,15 +134,26 @@ class PatchMerging(nn.Module):
 
 
 class SwinBackbone(nn.Module):
-    """Pictures (B, 3, H, W) -> maps at strides 8, 16, 32 (B, C, h, w), each through its own LayerNorm."""
+    """Pictures (B, 3, H, W) -> maps at strides 8, 16, 32 (B, C, h, w), each through its own LayerNorm.
 
-    def __init__(self, width: int, depths: tuple[int, ...], heads: tuple[int, ...], window: int = 7) -> None:
+    drop_path: of the last block; the others' rise evenly from 0.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depths: tuple[int, ...],
+        heads: tuple[int, ...],
+        window: int = 7,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__()
         self.patch = nn.Conv2d(3, width, 4, stride=4)
         self.patch_norm = nn.LayerNorm(width)
         widths = [width * 2**i for i in range(len(depths))]
+        rates = iter([drop_path * i / (sum(depths) - 1) for i in range(sum(depths))])
         self.stages = nn.ModuleList(
-            nn.Sequential(*(SwinBlock(dim, num, window, (b % 2) * (window // 2)) for b in range(depth)))
+            nn.Sequential(*(SwinBlock(dim, num, window, (b % 2) * (window // 2), next(rates)) for b in range(depth)))
             for dim, num, depth in zip(widths, heads, depths, strict=True)
         )
         self.merges = nn.ModuleList(PatchMerging(dim) for dim in widths[:-1])
@@ -154,4 +172,4 @@ class SwinBackbone(nn.Module):
 
 def build_swin(size: str) -> SwinBackbone:
     """Swin of a published size with windows of 7."""
-    return SwinBackbone(*SIZES[size])
+    return SwinBackbone(*SIZES[size], drop_path=DROP_PATH[size])

@@ -10,6 +10,7 @@ from ovdet_cli.models.detic.swin import (
     SwinBackbone,
     SwinBlock,
     WindowAttention,
+    build_swin,
     join_windows,
     relative_position_index,
     shifted_window_mask,
@@ -138,3 +139,23 @@ def test_a_picture_does_not_depend_on_its_batch_mates(backbone):
     pictures = torch.randn(3, 3, 96, 160)
     for together, alone in zip(backbone(pictures), backbone(pictures[1:2]), strict=True):
         torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_stochastic_depth_acts_in_training_alone_and_has_no_weights() -> None:
+    torch.manual_seed(0)
+    plain, dropping = (SwinBackbone(8, (2, 2, 2, 2), (1, 2, 4, 8), drop_path=rate) for rate in (0.0, 0.9))
+    dropping.load_state_dict(plain.state_dict())
+    rates = [block.drop_path.drop_prob for stage in dropping.stages for block in stage]
+    torch.testing.assert_close(torch.tensor(rates), torch.linspace(0, 0.9, 8))
+    pixels = torch.randn(1, 3, 56, 56)
+    for kept, dropped in zip(plain.eval()(pixels), dropping.eval()(pixels), strict=True):
+        assert torch.equal(kept, dropped)
+    first, second = dropping.train()(pixels)[-1], dropping(pixels)[-1]
+    assert not torch.equal(first, second)
+    assert torch.equal(plain.train()(pixels)[-1], plain(pixels)[-1])
+
+
+def test_published_sizes_drop_as_they_were_trained() -> None:
+    with torch.device("meta"):
+        blocks = [block for stage in build_swin("base").stages for block in stage]
+    assert (blocks[0].drop_path.drop_prob, round(blocks[-1].drop_path.drop_prob, 6)) == (0.0, 0.3)
