@@ -1,212 +1,238 @@
-"""Draws all sample media: `python samples/make_samples.py`. Needs numpy, Pillow and PyAV."""
+"""Composes all sample media: `python samples/make_samples.py ARTWORK`.
+
+ARTWORK is a store of drawings, made once by `python -m ovdet_cli.training.artwork_build ARTWORK`. Only drawings of
+Noto Emoji, Fluent Emoji, Twemoji and EmojiOne 2 are taken, none that is kept for evaluation; README.md attributes them.
+"""
 
 import math
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import indoors
+import cv2
 import numpy as np
-import outdoors
-from pen import ROUND, SUPERSAMPLING, Pen, mix
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+
+from ovdet_cli.training.artwork import Artwork
+from ovdet_cli.training.canvas import Canvas
+from ovdet_cli.training.cutouts import Pose, cut_out, rimmed, shaded
+from ovdet_cli.training.screens import panel
 
 SAMPLES = Path(__file__).parent
-SELFTEST = SAMPLES.parent / "ovdet_cli" / "pipeline" / "selftest.png"
+PACKAGE = SAMPLES.parent / "ovdet_cli"
+FONT = PACKAGE / "render" / "font_data" / "DejaVuSansCondensed-Bold.ttf"
 
 ORIENTATION_TAG, TURN_RIGHT_TO_SHOW = 0x0112, 6  # EXIF
-
 FRAME_RATE, CLIP_SECONDS = 25, 4
 SAMPLE_RATE = 48_000
 MELODY_HZ = (392.0, 523.25, 587.33, 659.25, 587.33, 523.25, 659.25, 783.99)  # G C D E D C E G: two notes a second
 
 
-def draw_picture(width: int, height: int, draw_scene: Callable[[Pen], None]) -> Image.Image:
-    """The scene as an RGB picture of this size."""
-    canvas = Image.new("RGB", (width * SUPERSAMPLING, height * SUPERSAMPLING))
-    draw_scene(Pen(canvas))
-    return canvas.reduce(SUPERSAMPLING)
+class Desk:
+    """A picture, and the drawings that are laid on it by "style/icon"."""
+
+    def __init__(self, artwork: Artwork, image: np.ndarray) -> None:
+        self._artwork = artwork
+        self._places = {f"{d.style}/{d.name}": i for i, d in enumerate(artwork.drawings) if not d.held_out}
+        self._canvas = Canvas(image)
+        self.image = self._canvas.image
+
+    def put(
+        self, icon: str, x: float, y: float, size: float, turn: float = 0, *, rim: int = 0, mirrored: bool = False
+    ) -> None:
+        """Lays an icon with its middle at (x, y), `size` pixels on its longer side, turned by degrees.
+
+        rim: width of a sticker's white border; such a one has a shadow too.
+        """
+        pixels = self._artwork.pixels(self._places[icon])
+        cutout = cut_out(pixels, Pose((x, y), size, math.radians(turn), mirrored=mirrored))
+        if rim:
+            cutout = shaded(rimmed(cutout, rim), (3, 5), 4.0, 0.45)
+        if not self._canvas.lay(cutout, 0):
+            raise ValueError(f"{icon} at {x}, {y} can hardly be seen, or hides another")
 
 
-def draw_street(pen: Pen) -> None:
-    """960x640: a street with a bus, a car and a clock tower."""
-    pen.box(0, 0, 960, 440, "#8fd0f5", "#fdf0dc")
-    pen.ellipse(700, 110, 90, 90, "#fff6d8", "#fff6d8", opacity=0.7, blur=22)
-    for x, y, scale in ((330, 96, 0.9), (640, 150, 0.7), (905, 78, 0.9)):
-        outdoors.draw_cloud(pen.at(x, y, scale))
-    for x, width, height in ((380, 70, 190), (520, 60, 240), (570, 90, 170), (930, 50, 260)):
-        pen.box(x, 440 - height, x + width, 440, "#b9d3ea", "#d9e2ea")
-    outdoors.draw_building(pen.at(-30, 440), 190, 300, "#e8927c", 3, 3)
-    outdoors.draw_building(pen.at(172, 440), 214, 350, "#7fa8d6", 4, 4)
-    outdoors.draw_clock_tower(pen.at(468, 440))
-    outdoors.draw_building(pen.at(566, 440), 180, 250, "#f0bd6e", 3, 2)
-    outdoors.draw_building(pen.at(756, 440), 214, 310, "#8cbfa3", 4, 3)
-    pen.box(0, 438, 960, 486, "#e6e3df", "#cfcdd0")
-    for x in range(-20, 980, 64):
-        pen.line([(x + 14, 440), (x, 478)], 1, "#b5b4bb", opacity=0.7)
-    pen.box(0, 478, 960, 488, "#b3b4be", "#96989f")
-    pen.box(0, 488, 960, 606, "#646b7d", "#565d70")
-    for x in range(-30, 960, 110):
-        pen.box(x, 541, x + 60, 546, "#f6f2e4", "#e6e0cf", radius=2)
-    pen.box(0, 600, 960, 608, "#b3b4be", "#8f919a")
-    pen.box(0, 606, 960, 640, "#e2dfdb", "#c9c7ca")
-    outdoors.draw_tree(pen.at(44, 466, 1.15))
-    outdoors.draw_tree(pen.at(786, 464, 1.05), "#6bbf63")
-    outdoors.draw_street_sign(pen.at(536, 466, 0.95))
-    outdoors.draw_person(pen.at(600, 474, 0.84), "#ef5d60", "#3f4f7f", "#f2c09a", "#5b3a29")
-    outdoors.draw_person(pen.at(692, 473, 0.8).mirrored(), "#ffffff", "#2f7f86", "#a9714b", "#2b2430")
-    outdoors.draw_bus(pen.at(340, 536, 1.02))
-    outdoors.draw_car(pen.at(690, 592, 1.12))
-    outdoors.draw_bicycle(pen.at(100, 630, 1.08))
-    outdoors.draw_traffic_light(pen.at(886, 632, 1.25))
+def write(image: np.ndarray, text: str, x: int, y: int, height: int, colour: tuple[int, int, int]) -> None:
+    """Puts a line of text on a picture, its upper left corner at (x, y)."""
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).text((x, y), text, fill=colour, font=ImageFont.truetype(FONT, height))
+    image[:] = np.asarray(picture)
 
 
-def draw_room(pen: Pen, width: int, height: int, table_y: int, wall: str, table: str) -> None:
-    """An empty wall and a wooden table that begins at `table_y`."""
-    pen.box(0, 0, width, table_y, mix(wall, "#ffffff", 0.2), mix(wall, "#604060", 0.06))
-    for x in range(0, width, 48):
-        pen.box(x, 0, x + 24, table_y, "#ffffff", "#ffffff", opacity=0.13)
-    pen.box(0, table_y, width, height, mix(table, "#ffffff", 0.22), table)
-    depth = height - table_y
-    for plank in range(-6, 7):
-        x = width / 2 + plank * width / 6
-        pen.line([(x, table_y), (x + plank * depth * 0.22, height)], 1.4, mix(table, "#402010", 0.35), opacity=0.6)
-    pen.box(0, table_y - 7, width, table_y + 7, "#3a2040", opacity=0.14, blur=6)
-    pen.box(0, table_y, width, table_y + 5, mix(table, "#ffffff", 0.45))
+def ramp(height: int, width: int, *colours: tuple[int, int, int]) -> np.ndarray:
+    """Colours passing into each other from top to bottom, uint8 (H, W, 3)."""
+    column = np.array(colours, np.float32)[:, None]
+    return cv2.resize(column, (width, height), interpolation=cv2.INTER_LINEAR).round().astype(np.uint8)
 
 
-def draw_window(pen: Pen) -> None:
-    """A window with a view, 200x190 from (0, 0)."""
-    pen.box(4, 8, 206, 200, "#3a2040", opacity=0.2, blur=6)
-    pen.box(-8, -8, 208, 198, "#ffffff", "#eef0f4", radius=6)
-    view = pen.box(4, 4, 196, 186, "#a6dbf7", "#e9f6fb", radius=3)
-    pen.ellipse(150, 52, 22, 22, "#fff2b8", "#ffe08a", inside=view)
-    pen.ellipse(40, 200, 110, 66, "#9fd489", "#7fc07a", inside=view)
-    pen.ellipse(170, 210, 100, 60, "#84c77f", "#68b070", inside=view)
-    pen.box(96, 0, 104, 190, "#ffffff")
-    pen.box(0, 90, 200, 98, "#ffffff")
-    pen.box(-18, 194, 218, 208, "#ffffff", "#dfe3ea", radius=4)
+def draw_chat(artwork: Artwork) -> np.ndarray:
+    """A conversation on a telephone, 480 x 800."""
+    desk = Desk(artwork, np.full((800, 480, 3), (236, 240, 245), np.uint8))
+    image = desk.image
+    panel(image, (-20, -20, 500, 58), 12, (52, 104, 192))
+    write(image, "Sunday picnic", 78, 15, 24, (255, 255, 255))
+    panel(image, (18, 10, 62, 52), 20, (255, 255, 255))
+    desk.put("fluent-emoji/cat-face", 40, 31, 34)
+    bubbles = (
+        (14, 78, 330, 122, "Who brings what?", (255, 255, 255)),
+        (150, 134, 466, 178, "I bring", (198, 232, 178)),
+        (14, 190, 360, 234, "Then I take", (255, 255, 255)),
+        (196, 416, 466, 460, "Look who comes!", (198, 232, 178)),
+        (14, 660, 466, 704, "Will it stay dry?", (255, 255, 255)),
+    )
+    for x1, y1, x2, y2, text, colour in bubbles:
+        panel(image, (x1, y1, x2, y2), 16, colour)
+        write(image, text, x1 + 16, y1 + 11, 21, (40, 44, 52))
+    for place, icon in enumerate(("noto/hamburger", "noto/pizza", "noto/strawberry", "noto/doughnut")):
+        desk.put(icon, 266 + 44 * place, 156, 34)
+    for place, icon in enumerate(("twemoji/watermelon", "twemoji/banana", "twemoji/avocado")):
+        desk.put(icon, 178 + 46 * place, 212, 34)
+    desk.put("fluent-emoji/guitar", 84, 322, 150, -8, rim=5)
+    desk.put("fluent-emoji/soccer-ball", 212, 336, 110, rim=5)
+    desk.put("noto/dog-face", 372, 556, 170, 6, rim=6)
+    desk.put("noto/butterfly", 272, 494, 52, 20, mirrored=True)
+    desk.put("emojione/umbrella-with-rain-drops", 226, 682, 34)
+    desk.put("fluent-emoji/sun", 270, 682, 34)
+    desk.put("noto/cloud", 314, 682, 34)
+    panel(image, (14, 738, 466, 786), 22, (255, 255, 255))
+    write(image, "Message", 34, 751, 20, (150, 155, 165))
+    return image
 
 
-def draw_breakfast(pen: Pen) -> None:
-    """800x600: a breakfast table."""
-    draw_room(pen, 800, 600, 316, "#ffd9b8", "#cf935f")
-    draw_window(pen.at(90, 44))
-    indoors.draw_clock(pen.at(560, 138, 1.6), hour=8.2)
-    indoors.draw_bowl(pen.at(158, 404, 1.15))
-    indoors.draw_mug(pen.at(372, 384, 1.12))
-    indoors.draw_orange(pen.at(718, 400, 1.15))
-    indoors.draw_apple(pen.at(598, 408, 1.12))
-    pen.fill([(160, 436), (610, 436), (660, 592), (110, 592)], "#3a2040", radius=14, opacity=0.2, blur=5)
-    pen.fill([(160, 430), (610, 430), (660, 586), (110, 586)], "#a8d8cf", "#84c3ba", radius=14)
-    pen.fill([(172, 437), (598, 437), (645, 579), (125, 579)], "#ffffff", width=2, opacity=0.6)
-    indoors.draw_plate(pen.at(386, 500, 1.42))
-    indoors.draw_fork(pen.at(192, 508, 0.98, turn=9, squash=0.8))
-    indoors.draw_knife(pen.at(582, 508, 0.98, turn=-9, squash=0.8))
-    indoors.draw_banana(pen.at(706, 522, 0.92, turn=-8))
+def draw_stickers(artwork: Artwork) -> np.ndarray:
+    """Stickers on a wooden table, 960 x 640, some over others."""
+    table = ramp(640, 960, (206, 160, 112), (176, 128, 84))
+    for board, y in enumerate(range(0, 640, 92)):
+        cv2.line(table, (0, y), (960, y), (140, 96, 60), 2)
+        for x in range(120 + 170 * (board % 2), 960, 340):
+            cv2.line(table, (x, y), (x, y + 92), (140, 96, 60), 2)
+    desk = Desk(artwork, table)
+    for icon, x, y, size, turn in (
+        ("noto/rocket", 130, 130, 190, -10),
+        ("fluent-emoji/cactus", 330, 150, 180, 6),
+        ("noto/robot", 540, 120, 160, -5),
+        ("twemoji/octopus", 770, 140, 180, 8),
+        ("fluent-emoji/headphone", 880, 290, 150, -14),
+        ("noto/bicycle", 170, 340, 210, 4),
+        ("twemoji/cat", 420, 340, 190, -6),
+        ("fluent-emoji/camera", 640, 330, 190, 9),
+        ("emojione/pizza", 110, 530, 170, 14),
+        ("fluent-emoji/teapot", 320, 530, 180, -4),
+        ("noto/avocado", 500, 510, 130, 12),
+        ("noto/soccer-ball", 640, 520, 120, 0),
+        ("twemoji/airplane", 810, 500, 200, -8),
+        ("noto/glasses", 700, 230, 110, -10),
+    ):
+        desk.put(icon, x, y, size, turn, rim=7)
+    return desk.image
 
 
-def draw_desk(pen: Pen) -> None:
-    """800x600: a desk for work in the evening."""
-    draw_room(pen, 800, 600, 396, "#9cc9cf", "#c98d5c")
-    pen.box(508, 66, 692, 206, "#20304a", opacity=0.22, blur=6)
-    pen.box(500, 56, 684, 196, "#fff8ea", "#efe3cc", radius=4)
-    view = pen.box(514, 70, 670, 182, "#ffb38a", "#ffe3b8")
-    pen.ellipse(592, 140, 26, 26, "#fff0c2", "#ffd27f", inside=view)
-    pen.fill([(500, 184), (560, 110), (606, 160), (640, 128), (690, 184)], "#7c6fb0", "#51598f", inside=view)
-    indoors.draw_potted_plant(pen.at(700, 452, 1.2))
-    indoors.draw_books(pen.at(574, 452, 0.98))
-    indoors.draw_lamp(pen.at(108, 462, 1.5))
-    indoors.draw_laptop(pen.at(352, 488, 1.36))
-    indoors.draw_mug(pen.at(622, 556, 0.98), "#e2604f", is_hot=False)
-    pen.fill([(170, 522), (424, 522), (440, 586), (154, 586)], "#3a2040", radius=6, opacity=0.25, blur=4)
-    pen.fill([(170, 517), (424, 517), (440, 580), (154, 580)], "#ffffff", "#f1ede2", radius=4)
-    for row in range(5):
-        y = 528 + 10 * row
-        pen.line([(180 - row * 2, y), (412 + row * 2, y)], 1.2, "#a9c4dd", opacity=0.8)
-    indoors.draw_pencil(pen.at(330, 550, 1.12, turn=-11))
+def draw_breakfast(artwork: Artwork) -> np.ndarray:
+    """A table seen from above, 800 x 600."""
+    image = ramp(600, 800, (244, 222, 190), (232, 200, 160))
+    for x in range(0, 800, 50):
+        cv2.rectangle(image, (x, 0), (x + 25, 600), (238, 212, 178), -1)
+    panel(image, (180, 130, 620, 520), 24, (150, 204, 196))
+    panel(image, (196, 146, 604, 504), 18, (172, 216, 208))
+    desk = Desk(artwork, image)
+    for icon, x, y, size, turn in (
+        ("noto/pancakes", 330, 260, 190, 0),
+        ("fluent-emoji/cooking", 500, 390, 180, -12),
+        ("fluent-emoji/croissant", 300, 430, 140, 10),
+        ("noto/hot-beverage", 690, 170, 160, 0),
+        ("fluent-emoji/glass-of-milk", 520, 200, 110, 4),
+        ("noto/banana", 90, 170, 150, -20),
+        ("twemoji/strawberry", 80, 330, 84, 12),
+        ("twemoji/strawberry", 130, 390, 70, -30),
+        ("noto/tangerine", 690, 340, 120, 0),
+        ("emojione/red-apple", 720, 460, 130, 8),
+        ("twemoji/cheese-wedge", 110, 510, 140, 0),
+        ("noto/honey-pot", 250, 70, 110, 0),
+        ("fluent-emoji/bread", 420, 70, 110, -6),
+    ):
+        desk.put(icon, x, y, size, turn)
+    return desk.image
 
 
-def draw_meadow(pen: Pen, width: int, height: int, horizon_y: int) -> None:
-    """Sky, hills and grass; the grass begins at `horizon_y`."""
-    pen.box(0, 0, width, horizon_y + 20, "#7cc8f6", "#f6f3df")
-    pen.ellipse(width * 0.8, height * 0.13, 70, 70, "#fff3bf", "#fff3bf", opacity=0.7, blur=18)
-    pen.ellipse(width * 0.8, height * 0.13, 40, 40, "#fff6cf", "#ffe08c")
-    for x, rx, rise, colour in ((0.14, 0.5, 92, "#a9d8b8"), (0.86, 0.55, 104, "#98d0ab"), (0.48, 0.6, 54, "#86c795")):
-        pen.ellipse(width * x, horizon_y + 120, width * rx, 120 + rise, colour, mix(colour, "#5ba868", 0.5))
-    pen.box(0, horizon_y, width, height, "#9bd576", "#5fb35c")
+def draw_meadow(height: int, width: int, horizon: int) -> np.ndarray:
+    """Sky, hills and grass, uint8 (H, W, 3)."""
+    image = np.vstack(
+        [
+            ramp(horizon, width, (120, 190, 240), (226, 240, 246)),
+            ramp(height - horizon, width, (150, 205, 120), (96, 168, 84)),
+        ]
+    )
+    for x, rise, colour in ((0.1, 90, (150, 200, 170)), (0.9, 110, (136, 192, 158)), (0.5, 60, (122, 184, 140))):
+        centre = (int(x * width), horizon + 40)
+        cv2.ellipse(image, centre, (width // 2, rise + 40), 0, 180, 360, colour, -1, cv2.LINE_AA)
+    image[horizon:] = ramp(height - horizon, width, (150, 205, 120), (96, 168, 84))
+    return image
 
 
-def draw_park(pen: Pen) -> None:
-    """600x800: a windy day in a park."""
-    draw_meadow(pen, 600, 800, 470)
-    for x, y, scale in ((96, 92, 0.8), (330, 66, 0.95), (520, 250, 0.8)):
-        outdoors.draw_cloud(pen.at(x, y, scale))
-    for x, y, scale, leaf in ((40, 492, 0.9, "#5fb877"), (118, 484, 0.66, "#79c46d"), (548, 500, 1.2, "#57b06a")):
-        outdoors.draw_tree(pen.at(x, y, scale), leaf)
-    path = [(330, 470), (300, 540), (470, 620), (330, 720), (300, 800), (520, 800), (560, 720), (620, 610), (390, 530)]
-    pen.fill([*path, (352, 470)], "#f5e3bd", "#e6c894", radius=ROUND)
-    pen.line([(186, 214), (196, 330), (238, 438)], 1.2, "#4a5470", radius=ROUND)
-    outdoors.draw_kite(pen.at(184, 192, 1.15, turn=16))
-    outdoors.draw_bird(pen.at(420, 170, 0.62))
-    outdoors.draw_bird(pen.at(324, 262, 0.4, turn=-8), "#ef7f5a", flap=-0.6)
-    outdoors.draw_person(pen.at(206, 530, 0.86), "#ffb347", "#3f5f9f", "#e8b48c", "#3a2a2a")
-    outdoors.draw_bench(pen.at(452, 590, 1.0))
-    for x, y, turn, colour in ((534, 500, 16, "#4f9fe0"), (534, 500, -18, "#ff6b6b"), (534, 500, 0, "#ffc93c")):
-        outdoors.draw_balloon(pen.at(x, y, 0.9, turn), colour)
-    outdoors.draw_umbrella(pen.at(120, 690, 1.12, turn=-7))
-    outdoors.draw_dog(pen.at(272, 726, 1.1))
-    pen.shadow(440, 750, 36, 7)
-    outdoors.draw_ball(pen.at(438, 752, 0.86), turn=20)
-    for x, y in ((40, 742), (70, 772), (210, 770), (560, 768), (24, 640), (350, 560), (236, 596), (500, 650)):
-        for petal in range(5):
-            pen.at(x, y, turn=72 * petal).ellipse(0, -4, 2.6, 3.4, "#ffffff")
-        pen.ellipse(x, y, 2.4, 2.4, "#ffc93c")
+def draw_park(artwork: Artwork) -> np.ndarray:
+    """A windy day in a park, 600 x 800."""
+    desk = Desk(artwork, draw_meadow(800, 600, 440))
+    for icon, x, y, size, turn in (
+        ("fluent-emoji/sun", 510, 90, 130, 0),
+        ("noto/cloud", 120, 90, 150, 0),
+        ("noto/cloud", 330, 60, 100, 0),
+        ("noto/kite", 200, 220, 130, 10),
+        ("twemoji/bird", 400, 210, 80, -8),
+        ("noto/deciduous-tree", 90, 400, 200, 0),
+        ("fluent-emoji/deciduous-tree", 520, 390, 190, 0),
+        ("noto/balloon", 330, 330, 100, 8),
+        ("twemoji/balloon", 380, 310, 90, -12),
+        ("noto/dog", 180, 640, 170, 0),
+        ("noto/bicycle", 430, 600, 200, 0),
+        ("twemoji/umbrella-on-ground", 300, 500, 120, 0),
+        ("fluent-emoji/soccer-ball", 330, 720, 80, 0),
+        ("noto/rabbit", 510, 720, 110, 0),
+        ("noto/mushroom", 60, 740, 60, 0),
+        ("noto/butterfly", 260, 560, 48, 24),
+    ):
+        desk.put(icon, x, y, size, turn)
+    return desk.image
 
 
-def draw_selftest(pen: Pen) -> None:
-    """640x480: a table with an apple, a banana, an orange and a mug, and a clock on the wall."""
-    draw_room(pen, 640, 480, 268, "#bfe0e6", "#cf935f")
-    indoors.draw_clock(pen.at(322, 122, 1.5))
-    indoors.draw_mug(pen.at(122, 366, 1.5))
-    indoors.draw_apple(pen.at(300, 360, 1.3))
-    indoors.draw_orange(pen.at(456, 350, 1.3))
-    indoors.draw_banana(pen.at(470, 440, 1.15))
+def draw_selftest(artwork: Artwork) -> np.ndarray:
+    """A table with an apple, a banana, an orange, a cup and a clock, 640 x 480."""
+    image = np.vstack(
+        [ramp(270, 640, (214, 234, 238), (190, 218, 226)), ramp(210, 640, (214, 162, 112), (190, 136, 88))]
+    )
+    desk = Desk(artwork, image)
+    for icon, x, y, size in (
+        ("noto/mantelpiece-clock", 320, 180, 180),
+        ("noto/hot-beverage", 120, 330, 170),
+        ("noto/red-apple", 300, 360, 140),
+        ("noto/tangerine", 460, 350, 140),
+        ("noto/banana", 560, 240, 150),
+    ):
+        desk.put(icon, x, y, size)
+    return desk.image
 
 
-def draw_clip() -> Iterator[Image.Image]:
-    """The frames of the clip, 640x360: a ball bounces, a car drives by, a balloon rises, a bird flies."""
-    still = Image.new("RGB", (640 * SUPERSAMPLING, 360 * SUPERSAMPLING))
-    pen = Pen(still)
-    draw_meadow(pen, 640, 360, 205)
-    for x, y, scale, leaf in ((70, 232, 0.8, "#5fb877"), (566, 236, 0.95, "#57b06a"), (470, 226, 0.55, "#79c46d")):
-        outdoors.draw_tree(pen.at(x, y, scale), leaf)
-    pen.box(0, 238, 640, 294, "#6d7487", "#5a6175")
+def draw_clip(artwork: Artwork) -> Iterator[np.ndarray]:
+    """The frames of the clip, 640 x 360: a car and a bus drive by, a ball bounces, a balloon rises, a bird flies."""
+    still = draw_meadow(360, 640, 200)
+    cv2.rectangle(still, (0, 236), (640, 300), (98, 104, 120), -1)
     for x in range(-20, 640, 90):
-        pen.box(x, 264, x + 48, 268, "#f6f2e4", radius=1.5)
+        cv2.rectangle(still, (x, 265), (x + 48, 269), (238, 234, 220), -1)
     for index in range(FRAME_RATE * CLIP_SECONDS):
-        frame = still.copy()
-        draw_moment(Pen(frame), index / FRAME_RATE)
-        yield frame.reduce(SUPERSAMPLING)
-
-
-def draw_moment(pen: Pen, time_s: float) -> None:
-    """What moves in the clip, as it is at one time."""
-    outdoors.draw_cloud(pen.at(180 + 9 * time_s, 62, 0.7))
-    outdoors.draw_cloud(pen.at(400 + 6 * time_s, 100, 0.5))
-    flap = math.sin(2 * math.pi * 2.2 * time_s)
-    outdoors.draw_bird(pen.at(-40 + 150 * time_s, 80 - 5 * flap - 6 * time_s, 0.5), flap=0.15 + 0.85 * flap)
-    sway = math.sin(1.9 * time_s)
-    outdoors.draw_balloon(pen.at(176 + 12 * sway, 318 - 62 * time_s, 0.62, turn=4 * sway), "#ff6b6b")
-    car_x = -110 + 225 * time_s
-    outdoors.draw_car(pen.at(car_x, 284, 0.86), "#3f7fe0", turn=math.degrees((car_x + 110) / (19 * 0.86)))
-    hop = time_s % 1
-    ball_x = 560 - 118 * time_s
-    ground = pen.at(ball_x, 348, 0.62)
-    height = 4 * 62 * hop * (1 - hop) * 0.82 ** int(time_s)
-    ground.shadow(2, -2, 42, 7, 0.36 * (1 - height / 100))
-    outdoors.draw_ball(pen.at(ball_x, 348 - height, 0.62), turn=-118 * time_s * 1.85)
+        time_s = index / FRAME_RATE
+        desk = Desk(artwork, still.copy())
+        desk.put("noto/deciduous-tree", 90, 180, 130)
+        desk.put("fluent-emoji/house", 540, 170, 130)
+        desk.put("noto/cloud", 150 + 9 * time_s, 50, 90)
+        desk.put("twemoji/bird", 60 + 130 * time_s, 110 - 10 * math.sin(7 * time_s), 56, mirrored=True)
+        desk.put("noto/balloon", 330 + 12 * math.sin(1.9 * time_s), 210 - 40 * time_s, 80, 6 * math.sin(1.9 * time_s))
+        desk.put("fluent-emoji/bus", 570 - 110 * time_s, 236, 130)
+        desk.put("noto/automobile", 60 + 130 * time_s, 286, 120, mirrored=True)
+        hop = time_s % 1
+        desk.put("fluent-emoji/soccer-ball", 560 - 118 * time_s, 336 - 200 * hop * (1 - hop), 44, -200 * time_s)
+        write(desk.image, "just a walk", 16, 330, 20, (255, 255, 255))
+        yield desk.image
 
 
 def melody() -> np.ndarray:
@@ -221,7 +247,7 @@ def melody() -> np.ndarray:
     return (sound * fade).clip(-0.2, 0.2).astype(np.float32)
 
 
-def write_clip(path: Path) -> None:
+def write_clip(path: Path, artwork: Artwork) -> None:
     """Encodes the clip: H.264 and AAC, its index first, so that a browser can begin at once."""
     with av.open(path, "w", options={"movflags": "+faststart", "fflags": "+bitexact"}) as container:
         video = container.add_stream("libx264", rate=FRAME_RATE, options={"crf": "23", "preset": "slow"})
@@ -229,8 +255,8 @@ def write_clip(path: Path) -> None:
         video.codec_context.thread_count = 1
         audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         audio.bit_rate = 64_000
-        for index, picture in enumerate(draw_clip()):
-            frame = av.VideoFrame.from_image(picture)
+        for index, picture in enumerate(draw_clip(artwork)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = index, Fraction(1, FRAME_RATE)
             container.mux(video.encode(frame))
         container.mux(video.encode())
@@ -242,20 +268,20 @@ def write_clip(path: Path) -> None:
         container.mux(audio.encode())
 
 
-def main() -> None:
-    """Draws and writes every sample, beside this file and into the package."""
+def main(artwork: Artwork) -> None:
+    """Composes and writes every sample, beside this file and into the package."""
     posts = SAMPLES / "posts"
     (posts / "kitchen").mkdir(parents=True, exist_ok=True)
-    draw_picture(960, 640, draw_street).save(posts / "street.jpg", quality=88)
-    draw_picture(800, 600, draw_breakfast).save(posts / "kitchen" / "breakfast.png", optimize=True)
-    draw_picture(800, 600, draw_desk).save(posts / "kitchen" / "desk.webp", quality=88, method=6)
+    Image.fromarray(draw_chat(artwork)).save(posts / "chat.png", optimize=True)
+    Image.fromarray(draw_stickers(artwork)).save(posts / "stickers.jpg", quality=88)
+    Image.fromarray(draw_breakfast(artwork)).save(posts / "kitchen" / "breakfast.webp", quality=88, method=6)
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = TURN_RIGHT_TO_SHOW
-    lying = draw_picture(600, 800, draw_park).transpose(Image.Transpose.ROTATE_90)
+    lying = Image.fromarray(draw_park(artwork)).transpose(Image.Transpose.ROTATE_90)
     lying.save(posts / "park.jpg", quality=88, exif=exif)
-    draw_picture(640, 480, draw_selftest).save(SELFTEST, optimize=True)
-    write_clip(posts / "clip.mp4")
+    Image.fromarray(draw_selftest(artwork)).save(PACKAGE / "pipeline" / "selftest.png", optimize=True)
+    write_clip(posts / "clip.mp4", artwork)
 
 
 if __name__ == "__main__":
-    main()
+    main(Artwork.open(Path(sys.argv[1] if len(sys.argv) > 1 else "artwork")))

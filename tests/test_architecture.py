@@ -19,18 +19,22 @@ ROOMS = {
     "render": {"results", "media"},
     # models: the store, for the facts that `selftest` compares.
     "pipeline": {"media", "models", "vocabulary", "detector", "results", "render"},
-    "cli": {"media", "models", "vocabulary", "detector", "results", "render", "pipeline"},
+    "evaluation": {"results"},
+    "training": {"models", "vocabulary", "media", "detector", "results", "evaluation"},
+    "cli": {"media", "models", "vocabulary", "detector", "results", "render", "pipeline", "evaluation", "training"},
 }
 # Outside package -> rooms or files that may import it.
 OWNERS = {
-    "torch": ("models/", "detector/", "vocabulary/embed.py"),
-    "torchvision": ("models/",),
+    "torch": ("models/", "detector/", "vocabulary/embed.py", "training/"),
+    "torchvision": ("models/", "training/"),
     "timm": ("models/", "vocabulary/vocabulary.py"),
     "open_clip": ("models/",),
     "av": ("media/",),
-    "PIL": ("media/images.py", "detector/preprocess.py", "render/"),
-    "cv2": ("media/", "render/"),
+    "PIL": ("media/images.py", "detector/preprocess.py", "render/", "training/augment.py"),
+    "cv2": ("media/", "render/", "training/"),
     "pi_heif": ("media/",),
+    "faster_coco_eval": ("evaluation/",),
+    "pycocotools": ("evaluation/", "training/"),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "tqdm": ("cli/",),

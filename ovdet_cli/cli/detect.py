@@ -15,6 +15,8 @@ from ovdet_cli.cli import options as o
 from ovdet_cli.errors import MissingAssetError, UsageError
 
 if TYPE_CHECKING:
+    from ovdet_cli.detector.detector import Detector
+    from ovdet_cli.detector.words import Words
     from ovdet_cli.media.sampling import Sampling
     from ovdet_cli.media.sources import InputList
     from ovdet_cli.pipeline.folder import RunFolder
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_MOST_UNFAMILIAR = 8
 _MOST_NOTES = 8  # printed at the end; run.json holds all
 
 
@@ -108,9 +111,10 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                 run_folder.check_inputs(inputs.sources)
             detector = _offering_pull(load)
             if not quiet:
-                _say_device(device, str(detector.device))
+                _say_device(device, detector)
             words = _offering_pull(lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings))
             _say_duplicates(words.vocabulary)
+            _say_unfamiliar(words)
             job = DetectJob(
                 inputs,
                 detector,
@@ -130,7 +134,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             with _progress(inputs, sampling, is_quiet=quiet) as progress:
                 summary = run(job, progress.update)
         if not quiet:
-            _say_summary(summary, run_folder)
+            _say_summary(summary, words, run_folder)
         if json and run_folder:
             console.print_json(run_folder.read_info())
         if summary.failed or summary.undrawn:
@@ -143,6 +147,8 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
 detect = _command(
     frozenset({"image", "video"}),
     """Find things in folders of pictures and videos: records, tables, annotated pictures and video.
+
+    Without --model the built-in model looks: it knows drawn things. For photographs: ovdet models pull detic-swin-b.
 
     Example: ovdet detect photos --classes "cat,hot dog"
     """,
@@ -281,9 +287,9 @@ def _say_plan(
 ) -> None:
     """What a run would do, for --dry-run: the inputs' names on stdout, or everything as JSON."""
     from ovdet_cli.models import store
-    from ovdet_cli.models.zoo import RECOMMENDED, find_model
+    from ovdet_cli.models.zoo import DEFAULT, find_model
 
-    spec = None if weights and not model else find_model(model or store.default_model() or RECOMMENDED)
+    spec = None if weights and not model else find_model(model or store.default_model() or DEFAULT)
     plan = {
         "inputs": [info.name for info in inputs.sources],
         "skipped": inputs.skipped,
@@ -306,8 +312,8 @@ def _say_plan(
     )
 
 
-def _say_device(asked: str, device: str) -> None:
-    if asked == "auto" and device == "cpu":
+def _say_device(asked: str, detector: "Detector") -> None:
+    if asked == "auto" and detector.device.type == "cpu" and not detector.spec.weights.bundled:
         console.say("no GPU found: running on the CPU, which takes seconds a picture (`ovdet doctor` tells more)")
 
 
@@ -317,7 +323,15 @@ def _say_duplicates(vocabulary: "Vocabulary") -> None:
         console.warn(f"{_count(len(again), 'name')} more than once in the vocabulary, each row kept: {shown}")
 
 
-def _say_summary(summary: "RunSummary", folder: "RunFolder | None") -> None:
+def _say_unfamiliar(words: "Words") -> None:
+    """Names that the model has learnt nothing for, each with what was perhaps meant."""
+    for word in words.unfamiliar[:_MOST_UNFAMILIAR]:
+        console.warn(f"{word.name!r} is unlike anything the model has learnt (nearest: {word.nearest})")
+    if (more := len(words.unfamiliar) - _MOST_UNFAMILIAR) > 0:
+        console.warn(f"{more} more such names; `ovdet vocab show` lists them")
+
+
+def _say_summary(summary: "RunSummary", words: "Words", folder: "RunFolder | None") -> None:
     looked = [_count(summary.pictures, "picture")] * bool(summary.pictures)
     looked += [_count(summary.video_frames, "video frame")] * bool(summary.video_frames)
     rate = summary.frames / summary.total_s if summary.total_s else 0.0
@@ -329,6 +343,10 @@ def _say_summary(summary: "RunSummary", folder: "RunFolder | None") -> None:
     )
     if summary.labels:
         console.say("  " + ", ".join(f"{label} {n}" for label, n in summary.labels.most_common(12)))
+    if words.unfamiliar:
+        shown = ", ".join(word.name for word in words.unfamiliar[:_MOST_UNFAMILIAR])
+        more = " ..." if len(words.unfamiliar) > _MOST_UNFAMILIAR else ""
+        console.warn(f"{_count(len(words.unfamiliar), 'name')} unlike anything the model has learnt: {shown}{more}")
     for note in summary.notes[:_MOST_NOTES]:
         console.warn(note)
     if len(summary.notes) > _MOST_NOTES:

@@ -77,37 +77,56 @@ def check_home() -> "Iterable[Check]":
 def check_models() -> "Iterable[Check]":
     """Weights, text towers, embeddings and the default model."""
     from ovdet_cli.models import store
-    from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, RECOMMENDED, TEXT_ENCODERS, find_model
+    from ovdet_cli.models.zoo import DEFAULT, EMBEDDINGS, MODELS, RECOMMENDED, TEXT_ENCODERS, find_model
     from ovdet_cli.pipeline.diagnosis import Check
 
-    here = [spec for spec in MODELS.values() if store.is_present(spec.weights)]
-    pull = f"`ovdet models pull {here[0].name if here else RECOMMENDED}`"
+    yield from _check_own_files()
+    published = [spec for spec in MODELS.values() if not spec.weights.bundled]
+    here = [spec for spec in published if store.is_present(spec.weights)]
     for spec in here:
         yield _check_file(f"model {spec.name}", store.weights_path(spec), store.facts(spec.weights))
     if not here:
-        yield Check("models", "warning", f"none of {len(MODELS)} is on this machine", pull)
+        detail = f"none of the {len(published)} for photographs is on this machine; builtin knows drawn things"
+        yield Check("models", "ok", detail, f"`ovdet models pull {RECOMMENDED}`")
     for name, asset in TEXT_ENCODERS.items():
+        if asset.bundled:
+            continue
         if store.is_present(asset):
             yield _check_file(f"text tower {name}", store.path(asset), store.facts(asset))
-        else:
+        elif here:
             detail = "not on this machine: only words with ready embeddings can be found"
-            yield Check(f"text tower {name}", "warning", detail, f"`ovdet models pull {name}`" if here else pull)
+            yield Check(f"text tower {name}", "warning", detail, f"`ovdet models pull {name}`")
     present = [name for name, asset in EMBEDDINGS.items() if store.is_present(asset)]
     missing = [name for name in EMBEDDINGS if name not in present]
     detail = f"here: {', '.join(present) or 'none'}" + (f"; missing: {', '.join(missing)}" if missing else "")
-    remedy = f"`ovdet models pull {' '.join(missing)}`" if here else pull
-    yield Check("embeddings", "warning" if missing else "ok", detail, remedy if missing else None)
+    if here or present:
+        remedy = f"`ovdet models pull {' '.join(missing)}`" if missing else None
+        yield Check("embeddings", "warning" if missing else "ok", detail, remedy)
     default = store.default_model()
     if default is None:
-        is_bad = not store.is_present(find_model(RECOMMENDED).weights)
-        remedy = f"`ovdet models use {here[0].name}`" if here else pull
-        detail = f"none was chosen: {RECOMMENDED} is used"
-        yield Check("default model", "warning" if is_bad else "ok", detail, remedy if is_bad else None)
+        yield Check("default model", "ok", f"none was chosen: {DEFAULT} is used")
     elif not store.is_present(find_model(default).weights):
         remedy = f"`ovdet models pull {default}`, or `ovdet models use` another"
         yield Check("default model", "warning", f"{default}, which is not on this machine", remedy)
     else:
         yield Check("default model", "ok", default)
+
+
+def _check_own_files() -> "Iterable[Check]":
+    """The files of the built-in model, which are part of ovdet."""
+    from ovdet_cli.models import store
+    from ovdet_cli.models.zoo import BUILTIN
+    from ovdet_cli.pipeline.diagnosis import Check
+
+    assets = store.assets_of(BUILTIN.name)
+    name = f"model {BUILTIN.name}"
+    if missing := [asset.bundled for asset in assets if not store.is_present(asset)]:
+        yield Check(name, "error", f"{', '.join(missing)} missing in {store.BUNDLED}", "install ovdet again")
+    elif changed := [a.bundled for a in assets if (store.facts(a) or {}).get("size") != store.size_of(a)]:
+        yield Check(name, "warning", f"not as it was made: {', '.join(changed)}", "install ovdet again")
+    else:
+        size = store.size_text(sum(map(store.size_of, assets)))
+        yield Check(name, "ok", f"comes with ovdet: {store.BUNDLED}, {size}")
 
 
 def _check_file(name: str, file: Path, facts: dict[str, object] | None) -> "Check":

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ovdet_cli.cli import console, detect, doctor, models, report, selftest
+from ovdet_cli.cli import console, detect, doctor, models, report, selftest, train, vocab
+from ovdet_cli.cli import eval as evaluation
 from ovdet_cli.errors import OvdetError
 
 EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished but some inputs failed, 130 interrupted."
@@ -42,7 +43,10 @@ app = typer.Typer(
 app.command("detect", epilog=EXIT_CODES)(detect.detect)
 app.command("video", epilog=EXIT_CODES)(detect.video)
 app.command("report")(report.report)
+app.command("eval")(evaluation.evaluate)
+app.command("train", epilog=EXIT_CODES)(train.train)
 app.add_typer(models.app, name="models")
+app.add_typer(vocab.app, name="vocab")
 app.command("doctor")(doctor.doctor)
 app.command("selftest")(selftest.selftest)
 

@@ -31,8 +31,8 @@ def list_models(json: Json = False) -> None:
     """List the detectors, their published figures, and which are on this machine."""
     from ovdet_cli.models import store, zoo
 
-    default = store.default_model()
-    others = [*zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
+    default = store.default_model() or zoo.DEFAULT
+    others = [asset for asset in (*zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()) if not asset.bundled]
     if json:
         models = [_model_facts(spec, default) for spec in zoo.MODELS.values()]
         value = {"home": str(store.home()), "default": default, "models": models}
@@ -43,14 +43,14 @@ def list_models(json: Json = False) -> None:
         mark = " *" if spec.name == default else ""
         console.out.print(
             Text.assemble((f"{spec.name + mark:<{width}}", "bold"), f"  {_on_disk(spec.weights)}  {_backbone(spec)}"),
-            Text(f"    {spec.trained_on}. {_figures(spec)}", style="dim"),
+            Text(f"    {'. '.join(filter(None, (spec.trained_on, _figures(spec))))}", style="dim"),
             sep="\n",
             soft_wrap=True,
         )
     console.out.print("\nfiles that are pulled with them:")
     for asset in others:
         console.out.print(Text(f"{asset.name:<{width}}  {_on_disk(asset)}  {asset.kind}"), soft_wrap=True)
-    mark = f"* {default} is the default model" if default else f"no default model yet; recommended: {zoo.RECOMMENDED}"
+    mark = f"* {default} is the default model; recommended for photographs: {zoo.RECOMMENDED}"
     licences = sorted({spec.weights.licence for spec in zoo.MODELS.values()})
     console.out.print()
     for line in (mark, "free words: yes, with every model", f"licence: {'; '.join(licences)}"):
@@ -61,10 +61,10 @@ def list_models(json: Json = False) -> None:
 def info(name: Name, json: Json = False) -> None:
     """Show everything that is known of one model."""
     from ovdet_cli.models import store
-    from ovdet_cli.models.zoo import find_model
+    from ovdet_cli.models.zoo import DEFAULT, find_model
 
     spec = find_model(name)
-    facts = _model_facts(spec, store.default_model())
+    facts = _model_facts(spec, store.default_model() or DEFAULT)
     if json:
         console.print_json(facts)
         return
@@ -90,7 +90,7 @@ def pull(
     A download that broke goes on where it stopped.
     """
     from ovdet_cli.models.pull import pull as pull_models
-    from ovdet_cli.models.store import short_name, size_text
+    from ovdet_cli.models.store import assets_of, short_name, size_text
 
     if quiet:
         pull_models(names, force=force, offline=offline)
@@ -98,8 +98,13 @@ def pull(
     with _progress() as (progress, tell):
         report = pull_models(names, force=force, offline=offline, progress=progress, tell=tell)
     for item in report.items:
+        if item.asset.bundled:
+            continue
         size = size_text(item.path.stat().st_size)
         console.say(f"{short_name(item.asset)}: {'already here' if item.was_present else 'done'}, {item.path} ({size})")
+    for name in names:
+        if all(asset.bundled for asset in assets_of(name)):
+            console.say(f"{name} comes with ovdet: there is nothing to pull")
     if report.new_default is not None:
         console.say(f"{report.new_default} is now the default model (`ovdet models use NAME` chooses another)")
 
@@ -131,7 +136,8 @@ def use(name: Name) -> None:
 def _on_disk(asset: "Asset") -> str:
     from ovdet_cli.models import store
 
-    return f"{store.size_text(asset.size):>7}  {'here' if store.is_present(asset) else '-':<4}"
+    where = "comes with ovdet" if asset.bundled else "here" if store.is_present(asset) else "-"
+    return f"{store.size_text(store.size_of(asset)):>7}  {where:<4}"
 
 
 def _backbone(spec: "ModelSpec") -> str:
@@ -181,8 +187,9 @@ def _asset_facts(asset: "Asset") -> dict[str, Any]:
         "name": asset.name,
         "kind": asset.kind,
         "url": asset.url,
-        "size": asset.size,
+        "size": store.size_of(asset),
         "licence": asset.licence,
+        "is_bundled": bool(asset.bundled),
         "is_present": file.is_file(),
         "path": str(file),
         "by_hand": str(store.handed_path(asset)),
@@ -206,13 +213,17 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "published", f"{benchmark}: {figure}"
     yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}'
     yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
-    yield "defaults", "of the official demo:"
+    yield "defaults", "its own:" if weights["is_bundled"] else "of the official demo:"
     yield "  threshold", f"{rules['threshold']} (a score is above it)"
     yield "  NMS", f"IoU {rules['nms_iou']} within a class"
     yield "  detections", f"at most {rules['max_detections']} a picture"
     yield "  classes", "one per box (its best)" if rules["one_class_per_box"] else "several per box"
     yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
     yield "licence", weights["licence"]
+    if weights["is_bundled"]:
+        yield "on disk", f"comes with ovdet: {weights['path']} ({size_text(weights['size'])})"
+        yield "sha256", f"{weights['sha256']}, made {weights['date']}"
+        return
     yield "url", weights["url"]
     yield "download", f"about {size_text(weights['size'])}"
     if weights["is_present"]:

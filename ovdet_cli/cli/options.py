@@ -23,8 +23,8 @@ Vocab = Annotated[
         "--vocab",
         metavar="FILE|NAME",
         rich_help_panel=_WORDS,
-        help="Words to look for: a UTF-8 text file, one name a line; or lvis, coco, openimages, objects365, "
-        "imagenet21k; or model for the checkpoint's own classes. Default: the model's own list.",
+        help="Words to look for: a UTF-8 text file, one name a line; or builtin, lvis, coco, openimages, "
+        "objects365, imagenet21k; or model for the checkpoint's own classes. Default: the model's own list.",
     ),
 ]
 Classes = Annotated[
@@ -43,7 +43,13 @@ Embeddings = Annotated[
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="NAME", rich_help_panel=_MODEL, help="A model of `ovdet models list`."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        rich_help_panel=_MODEL,
+        help="A model of `ovdet models list`. Default: the one of `ovdet models use`, else builtin.",
+    ),
 ]
 Weights = Annotated[
     Path | None,

@@ -10,7 +10,9 @@ from ovdet_cli.cli import console
 
 
 def selftest(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of `ovdet models list`.")],
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="A model of `ovdet models list`.", show_default=True)
+    ] = "builtin",
     weights: Annotated[
         Path | None, typer.Option("--weights", metavar="FILE", help="A local checkpoint instead.")
     ] = None,

@@ -24,7 +24,7 @@ from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import MODELS, RECOMMENDED, ModelSpec, Preprocess, Rules, find_model
+from ovdet_cli.models.zoo import DEFAULT, MODELS, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
 Facts = TypeVar("Facts", Rules, Preprocess)
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def choose_model(model: str | None, weights: Path | None, names: Sequence[str] = ()) -> ModelSpec:
-    """The model that is meant: named, told by the weight file's name or layout, the default, or the recommended."""
+    """The model that is meant: named, told by the weight file's name or layout, the chosen default, or builtin."""
     if model is not None:
         return find_model(model)
     if weights is None:
-        return find_model(store.default_model() or RECOMMENDED)
+        return find_model(store.default_model() or DEFAULT)
     by_name = next((spec for spec in MODELS.values() if weights.name.startswith(spec.stem)), None)
     found = by_name.name if by_name else recognise(set(names))
     if found is None:
@@ -48,7 +48,7 @@ def choose_model(model: str | None, weights: Path | None, names: Sequence[str] =
 class Detector:
     """A model with its weights on a device.
 
-    model: short name or official file stem; default: the one `ovdet models use` set, else detic-swin-b.
+    model: short name or official file stem; default: the one `ovdet models use` set, else builtin.
     weights: a local checkpoint (`.pth` as published, or `.safetensors`) in place of the pulled one.
     device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16.
     threshold, nms_iou, max_detections, one_class: the model's `Rules`; short_side, max_size: the network input's
@@ -105,13 +105,23 @@ class Detector:
         """How pictures become the network's input."""
         return self._preprocessor.spec
 
+    @property
+    def knows(self) -> str:
+        """The little that these weights know ("drawn things ..."), or "" where it is not little or not known."""
+        return self.spec.knows if self.weights == store.weights_path(self.spec) else ""
+
     @cached_property
     def weights_sha256(self) -> str:
         """SHA-256 of the weight file."""
         return store.sha256_of(self.weights)
 
     def own_vocabulary(self) -> Vocabulary:
-        """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them."""
+        """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them.
+
+        Of weights whose classes are words alone (the built-in model's), the list of those.
+        """
+        if not self.spec.num_columns:
+            return Vocabulary.built_in(self.spec.vocabulary)
         num_columns = self._own_columns.shape[1]
         known = Vocabulary.built_in(self.spec.column_names).names[:num_columns]
         return Vocabulary(parts=[Part((*known, *(f"class {i}" for i in range(len(known), num_columns))), MODEL)])
@@ -129,7 +139,7 @@ class Detector:
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
-        return Words(vocabulary, words.texts.to(self.device))
+        return replace(words, texts=words.texts.to(self.device))
 
     @overload
     def detect(self, images: np.ndarray, vocabulary: Vocabulary | Words) -> Detections: ...

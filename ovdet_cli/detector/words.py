@@ -3,24 +3,27 @@
 # C classes, S sets of features a region, D embedding width
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ovdet_cli.detector.familiarity import Acquaintance, acquaint
 from ovdet_cli.models import store
-from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS, ModelSpec
+from ovdet_cli.models.zoo import TEXT_ENCODERS, ModelSpec, embeddings_of
 from ovdet_cli.vocabulary.cache import EmbeddingCache
-from ovdet_cli.vocabulary.embed import TextEmbedder, check_embeddings, published_embeddings, read_embeddings
+from ovdet_cli.vocabulary.embed import (
+    TextEmbedder,
+    TextEncoder,
+    check_embeddings,
+    published_embeddings,
+    read_embeddings,
+)
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
-
-if TYPE_CHECKING:
-    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Words:
     texts: Tensor
     origins: tuple[str, ...] = ()
     """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
+    unfamiliar: tuple[Acquaintance, ...] = ()
+    """Names that are far from all that the model has learnt, where its text tower can tell."""
 
     @cached_property
     def sha256(self) -> str:
@@ -52,23 +57,24 @@ def _published(part: Part, spec: ModelSpec) -> Path | None:
     Where they are not on this machine but the text tower is, the tower does; with neither, MissingAssetError names
     the embeddings, the smaller of the two.
     """
-    if part.origin not in EMBEDDINGS or spec.text_encoder != "clip-vit-b-32":
+    asset = embeddings_of(spec.text_encoder).get(part.origin or "")
+    if asset is None:
         return None
-    asset = EMBEDDINGS[part.origin]
     if not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
         return None
     return store.require(asset)
 
 
-def _embedder(spec: ModelSpec) -> TextEmbedder:
+def open_text_encoder(spec: ModelSpec) -> TextEncoder:
+    """The model's text tower; MissingAssetError if it is not on this machine."""
     path = store.require(TEXT_ENCODERS[spec.text_encoder])
+    if spec.text_encoder == "builtin-text":
+        from ovdet_cli.models.text_encoders.mini import MiniTextEncoder
 
-    def open_tower() -> "ClipTextEncoder":
-        from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
+        return MiniTextEncoder.from_file(path)
+    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
 
-        return ClipTextEncoder.from_file(path)
-
-    return TextEmbedder(open_tower, store.sha256_of(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
+    return ClipTextEncoder.from_file(path)
 
 
 def prepare_words(
@@ -85,6 +91,8 @@ def prepare_words(
         check_embeddings(matrix, len(vocabulary), width, str(embeddings))
         return Words(vocabulary, torch.from_numpy(matrix), ("file",))
     texts, origins = [], []
+    unfamiliar: list[Acquaintance] = []
+    open_tower = cache(lambda: open_text_encoder(spec))
     embedder: TextEmbedder | None = None
     for part in vocabulary.parts:
         if part.origin == MODEL:
@@ -95,14 +103,27 @@ def prepare_words(
         if published := _published(part, spec):
             matrix = published_embeddings(part, published)
         else:
-            embedder = embedder or _embedder(spec)
+            embedder = embedder or _embedder(spec, open_tower)
             matrix = embedder.embed(part.names)
+            unfamiliar += _unfamiliar(part.names, spec, open_tower)
         check_embeddings(matrix, len(part.names), width, f"the embeddings of {part.origin or 'the words'}")
         texts.append(torch.from_numpy(matrix))
         origins.append("published" if published else "text tower")
     if own_columns is None:
-        return Words(vocabulary, torch.cat(texts), tuple(origins))
+        return Words(vocabulary, torch.cat(texts), tuple(origins), tuple(unfamiliar))
     # A checkpoint's columns are used as they are, so words beside them must be of unit length already.
     num_sets = len(own_columns)
     sets = [t if t.dim() == 3 else F.normalize(t, dim=1).expand(num_sets, -1, -1) for t in texts]
-    return Words(vocabulary, torch.cat(sets, dim=1), tuple(origins))
+    return Words(vocabulary, torch.cat(sets, dim=1), tuple(origins), tuple(unfamiliar))
+
+
+def _embedder(spec: ModelSpec, open_tower: Callable[[], TextEncoder]) -> TextEmbedder:
+    path = store.require(TEXT_ENCODERS[spec.text_encoder])
+    return TextEmbedder(open_tower, store.sha256_of(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
+
+
+def _unfamiliar(names: Sequence[str], spec: ModelSpec, open_tower: Callable[[], TextEncoder]) -> list[Acquaintance]:
+    """The names that the model has learnt nothing for; the tower of one that cannot tell is not opened for it."""
+    if not spec.knows:
+        return []
+    return [word for word in acquaint(names, spec, open_tower()) or () if not word.is_familiar]

@@ -12,21 +12,26 @@ from torch import Tensor, nn
 
 from ovdet_cli.errors import ModelError, OutputError
 from ovdet_cli.models import pickled_arrays
+from ovdet_cli.models.compact import ROW_SCALE, unpack_rows
 
 KeyMap = tuple[tuple[str, str | None], ...]
 
 
 class _SafetensorsFile(Mapping[str, Tensor]):
-    """Tensors of a safetensors file, each read when asked for."""
+    """Tensors of a safetensors file, each read when asked for; matrices with row scales come as float32."""
 
     def __init__(self, path: Path) -> None:
         self._file = safe_open(path, framework="pt")
-        self._names = list(self._file.keys())
+        names = list(self._file.keys())
+        self._packed = {name for name in names if name + ROW_SCALE in names}
+        scales = {name + ROW_SCALE for name in self._packed}
+        self._names = [name for name in names if name not in scales]
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(name)
-        return self._file.get_tensor(name)
+        tensor = self._file.get_tensor(name)
+        return unpack_rows(tensor, self._file.get_tensor(name + ROW_SCALE)) if name in self._packed else tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -26,7 +26,7 @@ class Pulled:
     path: Path
     """The file that commands read."""
     was_present: bool
-    """True if it was here already and nothing was done."""
+    """True if it was here already (or comes with ovdet) and nothing was done."""
     published_sha256: str | None
     """Hash of the published file, where it is known."""
 
@@ -55,6 +55,7 @@ def pull(
     """
     assets = dict.fromkeys(asset for name in names for asset in store.assets_of(name))
     detectors = [find_model(name) for name in names if name not in TEXT_ENCODERS and name not in EMBEDDINGS]
+    detectors = [spec for spec in detectors if not spec.weights.bundled]
     hear = tell if tell is not None else _ignore
     items = tuple(_pull_one(asset, force, offline, progress, hear) for asset in assets)
     if not detectors or store.default_model() is not None:
@@ -70,6 +71,9 @@ def _ignore(_message: str) -> None:
 def _pull_one(
     asset: Asset, force: bool, offline: bool, progress: Progress | None, tell: Callable[[str], None]
 ) -> Pulled:
+    if asset.bundled:
+        store.require(asset)
+        return _present(asset)
     if store.is_present(asset) and not force:
         return _present(asset)
     with store.locked(asset, lambda: tell(f"another ovdet is fetching {store.short_name(asset)}: waiting for it")):

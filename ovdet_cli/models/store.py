@@ -7,7 +7,8 @@
     <home>/text-cache/                       kept by the vocabulary room
     <home>/config.json                       the default model
 
-Beside a pulled file stands <file>.json with its facts. No folder is made until something is written.
+Beside a pulled file stands <file>.json with its facts. No folder is made until something is written. The files of the
+built-in model are part of the package instead.
 """
 
 import hashlib
@@ -24,13 +25,15 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from ovdet_cli.errors import MissingAssetError, ModelError, OutputError
-from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, Asset, ModelSpec, find_model
+from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, Asset, ModelSpec, embeddings_of, find_model
 
 _PLACES = {
     "weights": ("weights", ".safetensors"),
     "text-encoder": ("text-encoders", ".safetensors"),
     "embeddings": ("embeddings", ".npy"),
 }
+BUNDLED = Path(__file__).parent / "builtin"
+"""The built-in model's files, and facts.json about them."""
 _ELSEWHERE = ". The environment variable OVDET_HOME names another place"
 
 
@@ -55,19 +58,24 @@ def assets_of(name: str) -> tuple[Asset, ...]:
     if name in TEXT_ENCODERS or name in EMBEDDINGS:
         return (find_asset(name),)
     spec = find_model(name)
-    own = EMBEDDINGS[spec.vocabulary]
-    others = (asset for asset in EMBEDDINGS.values() if asset != own)
+    embeddings = embeddings_of(spec.text_encoder)
+    own = embeddings[spec.vocabulary]
+    others = (asset for asset in embeddings.values() if asset != own)
     return own, *others, spec.weights, TEXT_ENCODERS[spec.text_encoder]
 
 
 def converted_path(asset: Asset) -> Path:
-    """Where a pull puts the asset."""
+    """Where a pull puts the asset, or where it lies in the package."""
+    if asset.bundled:
+        return BUNDLED / asset.bundled
     folder, ending = _PLACES[asset.kind]
     return home() / folder / (asset.name + ending)
 
 
 def handed_path(asset: Asset) -> Path:
     """Where a person may put the published file: used as it is, or by the next pull if it lies in `downloads`."""
+    if asset.bundled:
+        return converted_path(asset)
     if asset.kind == "weights":
         return converted_path(asset).with_suffix(".pth")
     if asset.kind == "embeddings":
@@ -114,6 +122,10 @@ def require(asset: Asset) -> Path:
     if found.is_file():
         return found
     name = short_name(asset)
+    if asset.bundled:
+        raise ModelError(
+            f"{found} is missing, though it comes with ovdet: the installation is damaged; install it again"
+        )
     pull = f"ovdet models pull {name}"
     by_hand = f"put the published file ({asset.url}) at {handed_path(asset)}"
     what, ways = {
@@ -130,15 +142,24 @@ def require(asset: Asset) -> Path:
     raise MissingAssetError(f"{what} {verb} not on this machine. Run `{pull}` ({size}); or {ways}", name, size)
 
 
+def size_of(asset: Asset) -> int:
+    """Bytes of the asset: of the packaged file, else of the download, about."""
+    file = converted_path(asset)
+    return file.stat().st_size if asset.bundled and file.is_file() else asset.size
+
+
 def facts(asset: Asset) -> dict[str, Any] | None:
     """What the last pull noted: name, url, source, published_sha256, sha256, size, date; None if there was none.
 
-    The note outlives its file, so that a later pull can tell a changed publication.
+    The note outlives its file, so that a later pull can tell a changed publication. Of a file of the package, what
+    was noted when it was made.
     """
     try:
         noted = json.loads(_facts_path(asset).read_bytes())
     except (OSError, ValueError):
         return None
+    if asset.bundled and isinstance(noted, dict):
+        noted = noted.get("files", {}).get(asset.bundled)
     return noted if isinstance(noted, dict) else None
 
 
@@ -158,6 +179,8 @@ def write_facts(asset: Asset, *, source: str, published_sha256: str, sha256: str
 
 
 def _facts_path(asset: Asset) -> Path:
+    if asset.bundled:
+        return BUNDLED / "facts.json"
     target = converted_path(asset)
     return target.with_name(target.name + ".json")
 
@@ -179,11 +202,12 @@ def hash_file(file: Path) -> str:
 def _assets() -> Iterator[Asset]:
     yield from TEXT_ENCODERS.values()
     yield from EMBEDDINGS.values()
+    yield from embeddings_of("builtin-text").values()
     yield from (spec.weights for spec in MODELS.values())
 
 
 def default_model() -> str | None:
-    """The model that commands use when none is named; None before the first pull or `models use`."""
+    """The model that was chosen for when none is named; None before the first pull or `models use`."""
     config = _read_config()
     name = config.get("default_model")
     return name if isinstance(name, str) else None

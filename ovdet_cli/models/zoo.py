@@ -24,11 +24,13 @@ class Asset:
     licence: str
     sha256: str | None = None
     """Published hash; None where the publisher gives none (then the first one seen is recorded and checked)."""
+    bundled: str = ""
+    """File in `models/builtin` that comes with the package, in place of a download."""
 
     @property
     def file_name(self) -> str:
-        """The last part of the address."""
-        return self.url.rsplit("/", 1)[1]
+        """The last part of the address, or the name in the package."""
+        return self.bundled or self.url.rsplit("/", 1)[1]
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,11 @@ class ModelSpec:
     preprocess: Preprocess = Preprocess()
     rules: Rules = Rules()
     paper: str = "arXiv:2201.02605"
+    knows: str = ""
+    """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
 
+
+_BUILTIN_LICENCE = "Apache-2.0 (drawings it learned from: see ovdet_cli/models/builtin/CARD.md)"
 
 TEXT_ENCODERS = {
     "clip-vit-b-32": Asset(
@@ -106,6 +112,7 @@ TEXT_ENCODERS = {
         605_157_884,
         "MIT (OpenAI CLIP)",
     ),
+    "builtin-text": Asset("builtin-text", "text-encoder", "", 0, _BUILTIN_LICENCE, bundled="text.safetensors"),
 }
 
 EMBEDDINGS = {
@@ -118,6 +125,16 @@ EMBEDDINGS = {
         ("objects365", "o365_clip_a+cnamefix.npy", 373_888),
     )
 }
+_EMBEDDINGS_OF = {
+    "clip-vit-b-32": EMBEDDINGS,
+    "builtin-text": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
+}
+
+
+def embeddings_of(text_encoder: str) -> dict[str, Asset]:
+    """Built-in vocabulary -> its ready embeddings by that text tower."""
+    return _EMBEDDINGS_OF[text_encoder]
+
 
 # Parameters of the four layouts without their classifier columns (../tests count them again), for sizes.
 _NUMBERS = {"SwinB": 141_640_000, "R5021k": 101_850_000, "CXT21k": 82_540_000, "R18": 65_790_000}
@@ -219,9 +236,29 @@ _MODELS = (
     _detic("boxsup-lbase-r50", "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x", "LVIS base boxes", (_OV, "30.2 / 16.4")),
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _MODELS}
+BUILTIN = ModelSpec(
+    name="builtin",
+    stem="ovdet-builtin",
+    architecture="detic",
+    config=detic.BUILTIN,
+    weights=Asset("builtin", "weights", "", 0, _BUILTIN_LICENCE, bundled="weights.safetensors"),
+    num_columns=0,
+    trained_on="drawn scenes of emoji and icons",
+    results=(),
+    text_encoder="builtin-text",
+    prompt="{}",
+    vocabulary="builtin",
+    column_names="builtin",
+    preprocess=Preprocess(short_side=384, max_size=640),
+    paper="arXiv:2201.02605, a small configuration of it",
+    knows="drawn things (emoji, icons, stickers)",
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS)}
+DEFAULT = BUILTIN.name
+"""What is used where a person has chosen none."""
 RECOMMENDED = "detic-swin-b"
-"""What is suggested to a person who has no model yet: the official demo's."""
+"""What is suggested for photographs: the official demo's."""
 
 
 def find_model(name: str) -> ModelSpec:

@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ovdet_cli.detector.detector import Detector
+from ovdet_cli.detector.photographs import looks_like_photograph
 from ovdet_cli.errors import TooManyFailuresError
 from ovdet_cli.frame import Failure, Frame
+from ovdet_cli.models.zoo import RECOMMENDED
 from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
@@ -24,6 +27,7 @@ from ovdet_cli.results.sinks import Sink, open_record_sinks
 
 log = logging.getLogger(__name__)
 
+_FEW = 5  # photographs a detection: from then on the summary says why
 _PACKAGES = ("torch", "torchvision", "timm", "open_clip_torch", "av", "opencv-python-headless", "pillow", "numpy")
 
 
@@ -48,6 +52,10 @@ class RunSummary:
     """Pictures and frames that could not be analysed."""
     undrawn: int = 0
     """Inputs whose annotated copy could not be made, though their records stand."""
+    photographs: int = 0
+    """Pictures and frames that are outside the world of a model which knows drawings alone; a video by its first."""
+    in_photographs: int = 0
+    """Detections above the threshold in those pictures and frames."""
     labels: Counter[str] = field(default_factory=Counter)
     """Detections above the threshold by name."""
     notes: list[str] = field(default_factory=list)
@@ -113,6 +121,9 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
                 found = detect_frames(run_ahead(frames, 2 * batch, weigh), job.detector, job.words, batch)
                 results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh)))
                 _drain(results, writer, summary, on_progress, guard)
+            if summary.photographs > _FEW * summary.in_photographs:
+                little = f"{summary.in_photographs} found in {summary.photographs} that look like photographs"
+                summary.notes = [*summary.notes, f"{little}: {_world(job.detector)}"]
             summary.status = "done"
         except KeyboardInterrupt:
             summary.status = "interrupted"
@@ -167,6 +178,8 @@ class _Writer:
     def __init__(self, job: DetectJob, summary: RunSummary, stack: ExitStack) -> None:
         self._job = job
         self._summary = summary
+        self._looked_at: str | None = None
+        self._is_photograph = False
         self._records: list[Sink] = []
         self.drawn: list[DrawnSink] = []
         labels = job.words.names
@@ -209,10 +222,23 @@ class _Writer:
                 if frame.is_sampled:
                     for sink in self._records:
                         sink.write(frame, detections)
+                    if self._job.detector.knows:
+                        self._look(frame, len(strong))
                     self._count(frame, [self._job.words.names[i] for i in strong.class_ids], len(detections))
                 for drawn in self.drawn:
                     if frame.is_sampled or drawn.wants_every_frame:
                         drawn.write(frame, strong)
+
+    def _look(self, frame: Frame, found: int) -> None:
+        """Counts what is outside the model's world, and says so when the first such picture comes."""
+        if self._looked_at != frame.source:
+            self._looked_at = frame.source
+            self._is_photograph = looks_like_photograph(frame.image)
+            if self._is_photograph and not self._summary.photographs:
+                log.warning("%s looks like a photograph: %s", frame.source, _world(self._job.detector))
+        if self._is_photograph:
+            self._summary.photographs += 1
+            self._summary.in_photographs += found
 
     def _count(self, frame: Frame, labels: list[str], recorded: int) -> None:
         summary = self._summary
@@ -233,6 +259,11 @@ class _Writer:
             raise TooManyFailuresError(
                 f"{self._summary.failed} failed, more than --max-failures {limit} allows; the last: {failure.error}"
             )
+
+
+def _world(detector: Detector) -> str:
+    """What a model that knows little knows, and which one to take for the rest."""
+    return f"the {detector.spec.name} model knows {detector.knows}; for photographs: ovdet models pull {RECOMMENDED}"
 
 
 def _version(package: str) -> str | None:
@@ -271,6 +302,7 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "embeddings": list(job.words.origins),
             "embeddings_file": str(job.embeddings) if job.embeddings else None,
             "embeddings_sha256": job.words.sha256,
+            "unfamiliar": [{"name": word.name, "nearest": word.nearest} for word in job.words.unfamiliar],
             "names": list(vocabulary.names),
         },
         "settings": {

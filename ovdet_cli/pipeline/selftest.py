@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from ovdet_cli.detector.detector import Detector
+from ovdet_cli.detector.words import open_text_encoder
 from ovdet_cli.errors import OvdetError
 from ovdet_cli.media.images import read_image, write_image
 from ovdet_cli.models import store
-from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS
+from ovdet_cli.models.zoo import EMBEDDINGS, ModelSpec, embeddings_of
 from ovdet_cli.pipeline.diagnosis import Check
 from ovdet_cli.render.draw import draw_detections
 from ovdet_cli.vocabulary.embed import read_embeddings
@@ -18,6 +19,7 @@ from ovdet_cli.vocabulary.prompts import fill_prompt
 from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 _LEAST_COSINE = 0.999
+_LEAST_RIGHT = 0.95
 
 
 def check_model(model: str | None, weights: Path | None, device: str, output: Path) -> list[Check]:
@@ -57,16 +59,21 @@ def _check_hash(detector: Detector) -> Iterator[Check]:
         return
     if found != noted["sha256"]:
         remedy = f"bring the file again with `ovdet models pull {detector.spec.name} --force`"
-        yield Check("hash", "error", f"SHA-256 {found} is not the {noted['sha256']} noted when it was pulled", remedy)
+        remedy = "install ovdet again" if detector.spec.weights.bundled else remedy
+        yield Check("hash", "error", f"SHA-256 {found} is not the {noted['sha256']} noted when it came", remedy)
+        return
+    if detector.spec.weights.bundled:
+        yield Check("hash", "ok", f"SHA-256 {found}, as when it was made")
         return
     published = f"; the published file's was {noted['published_sha256']}"
     yield Check("hash", "ok", f"SHA-256 {found}, as when it was pulled{published}")
 
 
 def _check_text_tower(detector: Detector) -> Iterator[Check]:
-    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
-
-    tower = ClipTextEncoder.from_file(store.require(TEXT_ENCODERS[detector.spec.text_encoder]))
+    if detector.spec.weights.bundled:
+        yield _check_own_words(detector.spec)
+        return
+    tower = open_text_encoder(detector.spec)
     names = Vocabulary.built_in("coco").names
     published = read_embeddings(store.require(EMBEDDINGS["coco"]))
     computed = tower.encode([fill_prompt(detector.spec.prompt, name) for name in names]).numpy()
@@ -78,6 +85,18 @@ def _check_text_tower(detector: Detector) -> Iterator[Check]:
         yield Check("text tower", "error", f"{detail}, under {_LEAST_COSINE}", remedy)
     else:
         yield Check("text tower", "ok", detail)
+
+
+def _check_own_words(spec: ModelSpec) -> Check:
+    """Whether the built-in text tower leads every name of its list to that name's own vector."""
+    names = Vocabulary.built_in(spec.vocabulary).names
+    vectors = read_embeddings(store.require(embeddings_of(spec.text_encoder)[spec.vocabulary]))
+    computed = open_text_encoder(spec).encode([fill_prompt(spec.prompt, name) for name in names]).numpy()
+    right = float((np.argmax(computed @ vectors.T, axis=1) == np.arange(len(names))).mean())
+    detail = f"{right:.1%} of its {len(names)} names lead to their own vector"
+    if right < _LEAST_RIGHT:
+        return Check("text tower", "error", f"{detail}, under {_LEAST_RIGHT:.0%}", "install ovdet again")
+    return Check("text tower", "ok", detail)
 
 
 def _check_detection(detector: Detector, output: Path) -> Iterator[Check]:

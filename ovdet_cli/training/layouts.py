@@ -73,7 +73,8 @@ def dense(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], siz
     for row in range(number):
         for column in range(number):
             size = min(width, height) / number * rng.uniform(0.7, 1.0)
-            slots.append(Slot(((column + 0.5) * width / number, (row + 0.5) * height / number), float(size), float(spin)))
+            centre = ((column + 0.5) * width / number, (row + 0.5) * height / number)
+            slots.append(Slot(centre, float(size), float(spin)))
     return Plan(slots, len(slots))
 
 

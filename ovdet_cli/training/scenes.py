@@ -10,6 +10,7 @@ import numpy as np
 from ovdet_cli.errors import InputError
 from ovdet_cli.training import backgrounds
 from ovdet_cli.training.camera import taken
+from ovdet_cli.training.camera_pictures import camera_pictures
 from ovdet_cli.training.canvas import Canvas
 from ovdet_cli.training.cutouts import Cutout, any_pose, any_tint, cut_out, faded, rimmed, shaded, softened
 from ovdet_cli.training.layouts import LAYOUTS, Plan, anywhere, log_uniform
@@ -74,6 +75,10 @@ class SceneConfig:
     """Costly backgrounds in the pool; 0: only those drawn for each scene."""
     pool_seed: int = 20_240
     """Seed of the pool, the same for every scene."""
+    photographs: str = ""
+    """Folder of real photographs that show none of the drawings: backgrounds to be left alone. Empty: none."""
+    photograph_share: float = 0.3
+    """Share of scenes on one of them."""
     one_colour_prefix: str = "game"
     """Styles that begin like this are silhouettes, and take a random colour."""
 
@@ -135,6 +140,8 @@ class SceneGenerator:
 
     def _background(self, rng: np.random.Generator) -> np.ndarray:
         size_hw = self.config.size_hw
+        if self.config.photographs and rng.random() < self.config.photograph_share:
+            return camera_pictures(self.config.photographs).crop(rng, size_hw)
         chance = rng.random()
         if chance < 0.5 and self.config.pool_size:
             return backgrounds.shared_pool(self.config.pool_size, self.config.pool_seed).crop(rng, size_hw)

@@ -34,7 +34,7 @@ class WordsConfig:
     """Of the mixture of classes that a nearness stands for."""
     bf16: bool = True
     """Half the time on processors with bf16 arithmetic; many times as long on others."""
-    false_reports: float = 0.04
+    false_reports: float = 0.01
     """The part of names, synonyms and their forms that the threshold may report."""
     seed: int = 1
 
@@ -71,7 +71,7 @@ class Lessons:
         taken = {*self._names, *self._owners}
         near = kinship.nearness[:, 0] if len(kinship.words) else np.zeros(0)
         # What a user types is common rather than rare, and one word rather than two.
-        weights = np.sqrt(0.1 + kinship.commonness) * [0.5 if " " in word else 1.0 for word in kinship.words]
+        weights = (0.1 + kinship.commonness) ** 0.75 * [0.5 if " " in word else 1.0 for word in kinship.words]
         free = np.array([word not in taken for word in kinship.words], dtype=bool)
         akin, far = free & (near >= config.akin_from), free & (near < config.akin_from)
         self._akin, self._akin_weights = np.flatnonzero(akin).tolist(), np.cumsum(weights[akin]).tolist()

@@ -7,24 +7,34 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from tokenize import TokenError  # a damaged header of a .npy file is read as Python
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.vocabulary.cache import EmbeddingCache
 from ovdet_cli.vocabulary.prompts import fill_prompt
 from ovdet_cli.vocabulary.vocabulary import Part
 
-if TYPE_CHECKING:
-    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
-
-
 log = logging.getLogger(__name__)
 
 _MANY = 2000  # names that a CPU embeds in half a minute or so
+
+
+class TextEncoder(Protocol):
+    """A text tower, whichever it is."""
+
+    context: int
+    """Tokens that a sentence may have."""
+
+    def num_tokens(self, sentence: str) -> int:
+        """Tokens of a sentence with its start and end marks."""
+
+    def encode(self, sentences: Sequence[str]) -> Tensor:
+        """Unit vectors float32 (N, D), row by row."""
 
 
 def read_embeddings(path: Path) -> np.ndarray:
@@ -76,7 +86,7 @@ class TextEmbedder:
     """
 
     def __init__(
-        self, open_tower: "Callable[[], ClipTextEncoder]", tower_hash: str, prompt: str, cache: EmbeddingCache
+        self, open_tower: Callable[[], TextEncoder], tower_hash: str, prompt: str, cache: EmbeddingCache
     ) -> None:
         self._open_tower = open_tower
         self._tower_hash = tower_hash
@@ -84,7 +94,7 @@ class TextEmbedder:
         self._cache = cache
 
     @cached_property
-    def _tower(self) -> "ClipTextEncoder":
+    def _tower(self) -> TextEncoder:
         return self._open_tower()
 
     def embed(self, names: Sequence[str]) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ovdet_cli.errors import VocabularyError
 
-BUILT_IN = ("lvis", "coco", "openimages", "objects365", "imagenet21k")
+BUILT_IN = ("builtin", "lvis", "coco", "openimages", "objects365", "imagenet21k")
 """Vocabularies that `--vocab` knows by name."""
 MODEL = "model"
 """Stands for the checkpoint's own classifier columns."""
@@ -59,7 +59,7 @@ class Vocabulary:
 
     @classmethod
     def built_in(cls, name: str) -> "Vocabulary":
-        """lvis, coco, openimages, objects365 or imagenet21k, in the official order."""
+        """lvis, coco, openimages, objects365 or imagenet21k in the official order, or the built-in model's names."""
         if name not in BUILT_IN:
             raise VocabularyError(f"no built-in vocabulary is called {name!r}; there are {', '.join(BUILT_IN)}")
         return cls(parts=[_built_in_part(name)])
@@ -146,6 +146,9 @@ def _built_in_part(name: str) -> Part:
 
         # A synset's description is its lemmas between commas: the first one is the usual word.
         return Part(tuple(d.split(",")[0].strip() for d in ImageNetInfo("imagenet21k").label_descriptions()), name)
-    text = (files("ovdet_cli.vocabulary") / "lists" / f"{name}.csv").read_text(encoding="utf-8")
+    # The built-in model's names belong to its weights, and stand beside them.
+    is_own = name == "builtin"
+    place = files("ovdet_cli.models") / "builtin" if is_own else files("ovdet_cli.vocabulary") / "lists"
+    text = (place / ("classes.csv" if is_own else f"{name}.csv")).read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     return Part(tuple(row["name"] for row in rows), name, tuple(int(row["id"]) for row in rows))

@@ -221,8 +221,10 @@ def test_a_dry_run_does_nothing(ovdet: Ovdet, tmp_path: Path, monkeypatch: pytes
     assert result.stdout == "a.png\n"
     assert not (tmp_path / "posts-ovdet").exists()
     plan = json.loads(ovdet("detect", "posts", "--classes", "cat,dog", "-n", "--json").stdout)
-    assert plan["model"] == "detic-swin-b"
+    assert plan["model"] == "builtin"
     assert plan["num_classes"] == 2
+    assert plan["weights_present"] is True
+    plan = json.loads(ovdet("detect", "posts", "-m", "detic-swin-b", "-n", "--json").stdout)
     assert plan["weights_present"] is False
 
 
@@ -258,7 +260,7 @@ def test_too_many_failures_end_the_run_and_keep_its_records(
         (["a.png", "--vocab", "latin1.txt"], 1, "latin1.txt, line 2: byte 0xe9 is not UTF-8"),
         (["a.png", "--vocab", "empty.txt"], 1, "holds no name"),
         (["empty"], 2, "empty"),
-        (["a.png"], 1, "ovdet models pull detic-swin-b"),
+        (["a.png", "-m", "detic-swin-b"], 1, "ovdet models pull detic-swin-b"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,9 +61,8 @@ def test_json(home: Path) -> None:
     assert all(set(check) == {"name", "status", "detail", "remedy"} for check in checks)
     assert [check["name"] for check in checks] == [
         "home folder",
+        "model builtin",
         "models",
-        "text tower clip-vit-b-32",
-        "embeddings",
         "default model",
     ]
 
@@ -82,7 +82,26 @@ def test_an_error_is_exit_code_1(monkeypatch: pytest.MonkeyPatch, option: list[s
 def test_one_remedy_stands_once() -> None:
     stdout = run().stdout
     assert stdout.count("`ovdet models pull detic-swin-b`") == 1
-    assert "models, text tower clip-vit-b-32, embeddings, default model: `ovdet models pull detic-swin-b`" in stdout
+    assert "models: `ovdet models pull detic-swin-b`" in stdout
+
+
+@pytest.mark.usefixtures("only_store")
+def test_a_fresh_machine_has_all_that_is_needed() -> None:
+    checks = findings()
+    assert {check.status for check in checks.values()} == {"ok"}
+    assert "comes with ovdet" in checks["model builtin"].detail
+    assert checks["default model"].detail == "none was chosen: builtin is used"
+
+
+def test_a_damaged_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(store, "BUNDLED", tmp_path)
+    check = findings()["model builtin"]
+    assert (check.status, check.remedy) == ("error", "install ovdet again")
+    assert "weights.safetensors" in check.detail
+    shutil.copytree(Path(store.__file__).parent / "builtin", tmp_path, dirs_exist_ok=True)
+    put(tmp_path / "weights.safetensors")
+    check = findings()["model builtin"]
+    assert (check.status, check.detail) == ("warning", "not as it was made: weights.safetensors")
 
 
 def test_everything_is_here() -> None:
@@ -117,9 +136,7 @@ def test_what_is_missing_beside_a_model_is_named() -> None:
     assert found["embeddings"].detail == "here: lvis; missing: coco, openimages, objects365"
     assert found["embeddings"].remedy == "`ovdet models pull coco openimages objects365`"
     assert found["text tower clip-vit-b-32"].remedy == "`ovdet models pull clip-vit-b-32`"
-    assert found["default model"].remedy == "`ovdet models use detic-r18`"
-    put(store.weights_path(zoo.MODELS[zoo.RECOMMENDED]))
-    assert findings()["default model"].status == "ok"
+    assert found["default model"].status == "ok"
 
 
 def test_a_default_that_is_not_here() -> None:
@@ -137,7 +154,7 @@ def test_a_damaged_config_stops_no_other_check(home: Path) -> None:
     checks = json.loads(result.stdout)
     assert checks[-1]["name"] == "models"
     assert "config.json cannot be read" in checks[-1]["detail"]
-    assert "embeddings" in [check["name"] for check in checks]
+    assert "model builtin" in [check["name"] for check in checks]
 
 
 def test_little_space(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,20 +46,25 @@ def test_list() -> None:
         assert all(figure in result.stdout for _, figure in spec.results)
     lines = result.stdout.splitlines()
     assert [line for line in lines if "here" in line] == [line for line in lines if line.startswith("detic-r18 *")]
+    assert lines[0].startswith("builtin ")
+    assert "comes with ovdet" in lines[0]
+    assert sum("comes with ovdet" in line for line in lines) == 1
     assert "free words: yes" in result.stdout
     assert "clip-vit-b-32" in result.stdout
     assert result.stderr == ""
 
 
-def test_list_without_a_default_recommends_one(home: Path) -> None:
-    assert f"recommended: {zoo.RECOMMENDED}" in run("list").stdout
+def test_list_without_a_choice_names_the_built_in_model_and_one_for_photographs(home: Path) -> None:
+    stdout = run("list").stdout
+    assert stdout.startswith("builtin *")
+    assert f"* builtin is the default model; recommended for photographs: {zoo.RECOMMENDED}" in stdout
     assert not home.exists()
 
 
 def test_list_json(home: Path) -> None:
     put(store.embeddings_path("lvis"))
     value = json.loads(run("list", "--json").stdout)
-    assert value["default"] is None
+    assert value["default"] == "builtin"
     assert value["home"] == str(home)
     assert [model["name"] for model in value["models"]] == list(zoo.MODELS)
     assert {asset["name"]: asset["is_present"] for asset in value["assets"]} == {
@@ -194,6 +199,28 @@ def test_pull(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     assert lines[2] == f"detic-r18: done, {home}/weights/{SPEC.stem}.safetensors (1.0 kB)"
     assert lines[3] == f"lvis: already here, {home}/embeddings/lvis.npy (1.0 kB)"
     assert lines[4].startswith("detic-r18 is now the default model")
+
+
+def test_nothing_of_ours_is_pulled(home: Path) -> None:
+    for names in (["builtin"], ["builtin-text"], ["builtin", "--force"]):
+        result = run("pull", *names)
+        assert result.exit_code == 0
+        assert result.stderr == f"{names[0]} comes with ovdet: there is nothing to pull\n"
+    assert not home.exists()
+
+
+def test_the_built_in_models_facts(home: Path) -> None:
+    stdout = run("info", "builtin").stdout
+    for text in ("the default model", "comes with ovdet", "builtin-text", "CARD.md", str(store.BUNDLED)):
+        assert text in stdout
+    assert "models pull" not in stdout
+    weights = json.loads(run("info", "builtin", "--json").stdout)["weights"]
+    assert weights["is_present"]
+    assert weights["is_bundled"]
+    assert weights["size"] == store.weights_path(zoo.BUILTIN).stat().st_size > 5e6
+    assert weights["sha256"] == store.hash_file(store.weights_path(zoo.BUILTIN))
+    assert run("path", "builtin").stdout == f"{store.weights_path(zoo.BUILTIN)}\n"
+    assert "not on this machine" not in run("use", "builtin").stderr
 
 
 def test_pull_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

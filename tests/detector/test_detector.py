@@ -358,7 +358,7 @@ def test_the_model_is_chosen(tmp_path, r18_weights):
     assert choose_model(None, tmp_path / f"{spec.stem}.pth") is spec
     assert choose_model(None, tmp_path / f"{spec.stem}-mine.safetensors") is spec
     assert choose_model(None, r18_weights, list(load_file(r18_weights))) is MODELS["detic-r18"]
-    assert choose_model(None, None).name == "detic-swin-b"
+    assert choose_model(None, None).name == "builtin"
     store.set_default_model("detic-r50")
     assert choose_model(None, None).name == "detic-r50"
     with pytest.raises(ModelError, match=r"x\.pth does not look like a model ovdet knows; say which with --model"):

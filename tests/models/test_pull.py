@@ -311,3 +311,11 @@ def test_a_real_checkpoint(publisher: Publisher, monkeypatch: pytest.MonkeyPatch
     tensors = safetensors.load_file(store.weights_path(SPEC))
     assert list(tensors) == ["roi_heads.box"]
     assert tensors["roi_heads.box"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_what_comes_with_ovdet_is_never_fetched(home: Path) -> None:
+    report = pull(["builtin"], force=True)
+    assert all(item.was_present and item.asset.bundled for item in report.items)
+    assert len(report.items) == 3
+    assert report.new_default is None
+    assert not home.exists()

@@ -211,3 +211,21 @@ def test_size_text(size: int, text: str) -> None:
 def test_the_store_does_not_load_torch() -> None:
     code = "import sys, ovdet_cli.models.store, ovdet_cli.models.pull; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_built_in_models_files_are_the_packages(home: Path) -> None:
+    for asset in store.assets_of("builtin"):
+        assert store.require(asset) == store.path(asset) == store.handed_path(asset) == store.BUNDLED / asset.bundled
+        noted = store.facts(asset)
+        assert noted is not None
+        assert noted["sha256"] == store.sha256_of(store.path(asset)) == store.hash_file(store.path(asset))
+        assert store.size_of(asset) == noted["size"]
+    assert store.find_asset("builtin") == zoo.BUILTIN.weights
+    assert not home.exists()
+
+
+def test_a_missing_file_of_the_package_cannot_be_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BUNDLED", tmp_path)
+    with pytest.raises(ModelError, match="comes with ovdet: the installation is damaged") as raised:
+        store.require(zoo.BUILTIN.weights)
+    assert not isinstance(raised.value, MissingAssetError), "nobody is offered a download of it"

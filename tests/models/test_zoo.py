@@ -24,12 +24,23 @@ PUBLISHED = {
     "Detic_LCOCOI21k_CLIP_R5021k_640b32_4x_ft4x_max-size": "29.0",
     "Detic_LCOCOI21k_CLIP_R18_640b32_4x_ft4x_max-size": "22.1",
 }
-SPECS = list(zoo.MODELS.values())
+SPECS = [spec for spec in zoo.MODELS.values() if spec != zoo.BUILTIN]
 
 
-def test_all_sixteen_are_here() -> None:
+def test_all_sixteen_are_here_and_our_own_before_them() -> None:
     assert {spec.stem for spec in SPECS} == set(PUBLISHED)
     assert len(SPECS) == len(PUBLISHED) == 16
+    assert list(zoo.MODELS) == [zoo.DEFAULT, *(spec.name for spec in SPECS)]
+
+
+def test_all_that_the_built_in_model_needs_is_bundled() -> None:
+    spec = zoo.BUILTIN
+    embeddings = zoo.embeddings_of(spec.text_encoder)
+    assets = [spec.weights, zoo.TEXT_ENCODERS[spec.text_encoder], *embeddings.values()]
+    assert all(asset.bundled and not asset.url for asset in assets)
+    assert list(embeddings) == [spec.vocabulary]
+    assert spec.knows
+    assert not any(asset.bundled for asset in (*zoo.EMBEDDINGS.values(), *(s.weights for s in SPECS)))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -46,7 +57,7 @@ def test_an_entry(spec: zoo.ModelSpec) -> None:
 
 
 def test_names_are_one_space_without_doubles() -> None:
-    names = [*zoo.MODELS, *(spec.stem for spec in SPECS), *zoo.TEXT_ENCODERS, *zoo.EMBEDDINGS]
+    names = [*zoo.MODELS, *(spec.stem for spec in zoo.MODELS.values()), *zoo.TEXT_ENCODERS, *zoo.EMBEDDINGS]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in zoo.MODELS)
     assert all(name == spec.name for name, spec in zoo.MODELS.items())
@@ -55,6 +66,7 @@ def test_names_are_one_space_without_doubles() -> None:
 
 def test_file_names_do_not_collide() -> None:
     assets = [*(spec.weights for spec in SPECS), *zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
+    assets = [asset for asset in assets if not asset.bundled]
     assert len({asset.file_name for asset in assets}) == len(assets) == 21
     assert all(asset.url.startswith("https://") for asset in assets)
 

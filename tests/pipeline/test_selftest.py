@@ -67,6 +67,15 @@ def test_a_file_that_changed_since_the_pull_fails(tmp_path: Path) -> None:
     assert next(c for c in checks if c.name == "hash").status == "error"
 
 
+def test_the_built_in_models_own_files(tmp_path: Path) -> None:
+    checks = check_model("builtin", None, "cpu", tmp_path / "drawn.png")
+    assert [c.name for c in checks] == ["weights", "hash", "text tower", "detection"]
+    by_name = {check.name: check for check in checks}
+    assert by_name["hash"].detail.endswith("as when it was made")
+    assert "names lead to their own vector" in by_name["text tower"].detail
+    assert {by_name[name].status for name in ("weights", "hash", "detection")} == {"ok"}
+
+
 def test_missing_weights_are_the_only_finding(tmp_path: Path) -> None:
     (check,) = check_model("detic-r18", None, "cpu", tmp_path / "drawn.png")
     assert (check.name, check.status) == ("weights", "error")

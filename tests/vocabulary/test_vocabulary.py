@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovdet_cli.errors import VocabularyError
+from ovdet_cli.training.categories import load_categories
 from ovdet_cli.vocabulary.prompts import fill_prompt
 from ovdet_cli.vocabulary.vocabulary import BUILT_IN, MODEL, Part, Vocabulary, parse_names
 
@@ -134,10 +135,16 @@ def test_built_in_lists(name, size):
     assert vocabulary.parts[0].origin == name
 
 
+def test_the_built_in_models_names_are_the_training_categories():
+    names = tuple(category.name for category in load_categories())
+    assert Vocabulary.load("builtin").names == names
+    assert Vocabulary.built_in("builtin").category_ids == tuple(range(1, len(names) + 1))
+
+
 def test_every_built_in_list_is_tested_and_no_other_exists():
-    assert BUILT_IN == ("lvis", "coco", "openimages", "objects365", "imagenet21k")
+    assert BUILT_IN == ("builtin", "lvis", "coco", "openimages", "objects365", "imagenet21k")
     assert MODEL not in BUILT_IN
-    with pytest.raises(VocabularyError, match="no built-in vocabulary is called 'voc'; there are lvis, "):
+    with pytest.raises(VocabularyError, match="no built-in vocabulary is called 'voc'; there are builtin, lvis, "):
         Vocabulary.built_in("voc")
 
 

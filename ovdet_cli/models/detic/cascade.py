@@ -3,7 +3,8 @@
 Follows facebookresearch/Detic 436cda2a (Apache-2.0) and detectron2's CascadeROIHeads.
 """
 
-# N regions of all pictures, R of one picture, K channels, H hidden width, P bins a side, S stages, D embedding width, C classes
+# N regions of all pictures, R of one picture, K channels, H hidden width, P bins a side, S stages, D embedding width,
+# C classes
 
 from collections.abc import Sequence
 

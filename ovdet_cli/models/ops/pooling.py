@@ -25,7 +25,8 @@ def pool_regions(
     """Pooled features (N, K, P, P) of the regions of all pictures, one picture after another.
 
     pyramid: maps (B, K, h, w) at strides 2^finest, 2^(finest + 1), ...; boxes: (n, 4) in network pixels, a tensor a
-    picture; canonical: side of the box that belongs to level 4. ROIAlign with half-pixel alignment and as many samples a bin as it has pixels (detectron2's ROIAlignV2).
+    picture; canonical: side of the box that belongs to level 4. ROIAlign with half-pixel alignment and as many samples
+    a bin as it has pixels (detectron2's ROIAlignV2).
     """
     counts = [len(b) for b in boxes]
     boxes_N4 = torch.cat(boxes)

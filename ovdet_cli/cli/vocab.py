@@ -1,0 +1,75 @@
+"""`ovdet vocab`: vocabularies, and what a model knows of their words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ovdet_cli.cli import console
+from ovdet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from ovdet_cli.vocabulary.vocabulary import Vocabulary
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(no_args_is_help=True, context_settings=_HELP, help="Look into vocabularies.")
+
+
+@app.callback()
+def vocab() -> None:
+    """Look into vocabularies."""
+
+
+@app.command(context_settings=_HELP)
+def show(
+    vocab: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE|NAME]", help="A file of names, or a built-in list.", show_default=False),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="A,B", help='Words between commas: "cat,hot dog".')
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME", help="The model asked. Default: the one of `ovdet models use`."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the names with how familiar each is to a model, and the class that it comes nearest to.
+
+    Example: ovdet vocab show --classes "puppy,guitr"
+    """
+    from ovdet_cli.detector.detector import choose_model
+    from ovdet_cli.detector.familiarity import acquaint
+    from ovdet_cli.detector.words import open_text_encoder
+
+    spec = choose_model(model, None)
+    names = _vocabulary(vocab, classes).names
+    # Only the built-in model's tower was taught the difference; others need not be here for the list.
+    known = acquaint(names, spec, open_text_encoder(spec)) if spec.knows else None
+    if json:
+        rows: list[dict[str, Any]] = [{"class_id": i, "name": name} for i, name in enumerate(names)]
+        for row, word in zip(rows, known or (), strict=False):
+            row |= {"familiarity": word.familiarity, "is_familiar": word.is_familiar, "nearest": word.nearest}
+        console.print_json({"model": spec.name, "names": rows})
+        return
+    if known is None:
+        console.print_table(None, ("class_id", "name"), list(enumerate(names)))
+        console.say(f"{spec.name}'s text tower cannot tell which words it has learnt something for")
+        return
+    marks = ["yes" if word.is_familiar else "no" for word in known]
+    table = [(i, w.name, mark, w.familiarity, w.nearest) for i, (w, mark) in enumerate(zip(known, marks, strict=True))]
+    console.print_table(None, ("class_id", "name", "familiar", "how much", "nearest class"), table)
+    if strange := marks.count("no"):
+        console.warn(f"{strange} of {len(names)} names unlike anything the {spec.name} model has learnt")
+
+
+def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary":
+    from ovdet_cli.vocabulary.vocabulary import BUILT_IN, Vocabulary
+
+    if vocab is None and classes is None:
+        raise UsageError(f"name a vocabulary: a file, one of {', '.join(BUILT_IN)}, or --classes 'cat,hot dog'")
+    typed = None if classes is None else Vocabulary.from_classes(classes)
+    named = None if vocab is None else Vocabulary.load(vocab if vocab in BUILT_IN else Path(vocab))
+    return named + typed if named and typed else named or typed or Vocabulary()
