@@ -71,7 +71,7 @@ class Photograph:
     """One line of the frozen list.
 
     kind: "photo", or "known-things" where one thing that the model has a word for is the evident subject; "background"
-    those that training saw.
+    those that training may see.
     path: inside the package; what follows "!" is a path inside that file, a Qt resource.
     sha256: the first 16 hexadecimal digits, of the file as the package holds it.
     """

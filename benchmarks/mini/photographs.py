@@ -5,8 +5,8 @@
 
 Two kinds are counted apart. On a `photo` every box counts as false, although landscapes, cities, rooms and people hold
 many things that the model has words for. On a photograph of `known-things` (a dog, a castle, a telephone) one such
-thing is the evident subject, and a box may be right. The third kind, `background`, was behind scenes that the built-in
-model was trained on, as something to leave alone: never measured on, and kept in a folder of its own.
+thing is the evident subject, and a box may be right. The third kind, `background`, is for training (see
+`SceneConfig.photographs`): never measured on, and kept in a folder of its own.
 """
 
 import argparse

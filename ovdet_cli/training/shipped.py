@@ -1,11 +1,9 @@
 """The built-in model from nothing to the files that ship: train, fit the words, calibrate, measure, pack.
 
-python -m ovdet_cli.training.shipped FOLDER [ARTWORK] [PHOTOGRAPHS]
+python -m ovdet_cli.training.shipped FOLDER [ARTWORK]
 
-ARTWORK is built by `ovdet_cli.training.artwork_build`; PHOTOGRAPHS is a folder of real ones, as
-`python benchmarks/mini/photographs.py fetch` brings them, for backgrounds that show nothing to find.
-
-Every step leaves its result in FOLDER, and a step whose result is there is not done again: what was stopped goes on.
+ARTWORK is built by `ovdet_cli.training.artwork_build`. Every step leaves its result in FOLDER, and a step whose result
+is there is not done again: what was stopped goes on.
 """
 
 import dataclasses
@@ -31,19 +29,18 @@ from ovdet_cli.models.zoo import BUILTIN, Rules
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.calibration import fit_calibration
 from ovdet_cli.training.categories import load_categories
-from ovdet_cli.training.config import TrainConfig, read_config
+from ovdet_cli.training.config import read_config
 from ovdet_cli.training.loop import Progress
 from ovdet_cli.training.measuring import AP_RULES, Found, detect_samples, results_of, truth_of
 from ovdet_cli.training.package import TEXT, package_builtin
-from ovdet_cli.training.run import CLASSES, WEIGHTS, TrainingRun
+from ovdet_cli.training.run import WEIGHTS, TrainingRun
 from ovdet_cli.training.samples import Sample
 from ovdet_cli.training.scenes import SceneConfig, SceneGenerator
 from ovdet_cli.training.sources import EVALUATION_SEEDS
 from ovdet_cli.training.wordnet import WordNet, fetch_wordnet
 from ovdet_cli.training.words import fit_words
 
-_CONFIGS = Path(__file__).parent / "configs"
-FIRST, SECOND = _CONFIGS / "builtin.toml", _CONFIGS / "builtin-sizes.toml"
+CONFIG = Path(__file__).parent / "configs" / "builtin.toml"
 # Scenes of the measures lie apart from those of evaluations during training (the first million seeds).
 _CALIBRATION_SEEDS = EVALUATION_SEEDS + 500_000_000
 _MEASURE_SEEDS = EVALUATION_SEEDS + 600_000_000
@@ -52,29 +49,17 @@ UNSEEN = ("fxemoji", "openmoji", "emojione-v1")
 Say = Callable[[str], None]
 
 
-def retrain(folder: Path, artwork: Path, photographs: Path, target: Path, say: Say) -> None:
+def retrain(folder: Path, artwork: Path, target: Path, say: Say) -> None:
     """All steps; the shipped files go to `target`."""
-    first, second = folder / "first", folder / "second"
-    data = f'data.0.path="{artwork}"'
-    _train(read_config(FIRST, [data]), first, say)
-    more = [
-        data,
-        f'model.weights="{first / WEIGHTS}"',
-        f'classes.file="{first / CLASSES}"',
-        f'data.0.phases.0.scenes.photographs="{photographs}"',
-    ]
-    _train(read_config(SECOND, more), second, say)
-    finish(second, artwork, target, say)
-
-
-def _train(config: TrainConfig, folder: Path, say: Say) -> None:
+    config = read_config(CONFIG, [f'data.0.path="{artwork}"'])
     run = TrainingRun(config, folder)
     if run.resume() < config.schedule.iterations or not (folder / WEIGHTS).is_file():
         run.run(lambda progress: say(_line(progress)))
+    finish(folder, artwork, target, say)
 
 
 def finish(folder: Path, artwork: Path, target: Path, say: Say) -> None:
-    """What follows the training: words, calibration, measures, packing."""
+    """What follows the training in `folder`: words, calibration, measures, packing."""
     drawings = Artwork.open(artwork)
     if not (folder / TEXT).is_file():
         fit_tower(folder, say)
@@ -197,17 +182,13 @@ def _line(progress: Progress) -> str:
     return f"{progress.iteration}/{progress.iterations} ({progress.seconds_left / 60:.0f} min left) {losses}"
 
 
-def _with_defaults(given: list[str]) -> list[str]:
-    return given + ["builtin-run", "artwork", "photographs"][len(given) :]
-
-
 def main() -> None:
     """The command."""
-    if not 2 <= len(sys.argv) <= 4:
-        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK] [PHOTOGRAPHS]")
-    folder, artwork, photographs = (Path(path).absolute() for path in _with_defaults(sys.argv[1:]))
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK]")
+    artwork = Path(sys.argv[2] if len(sys.argv) > 2 else "artwork").absolute()
     try:
-        retrain(folder, artwork, photographs, store.BUNDLED, lambda text: print(text, flush=True))
+        retrain(Path(sys.argv[1]), artwork, store.BUNDLED, lambda text: print(text, flush=True))
     except OvdetError as error:
         sys.exit(f"error: {error}")
 
