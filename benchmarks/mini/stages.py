@@ -100,6 +100,16 @@ class Plan:
     columns: str = "random"
 
 
+def plan_of(stage: Stage, plan: Plan) -> Plan:
+    """The plan without what a stage has no use for, so that runs with other label weights share their starts."""
+    known = Plan()
+    if not stage.labels:
+        plan = replace(
+            plan, image_weight=known.image_weight, label_ratio=known.label_ratio, label_batch=known.label_batch
+        )
+    return replace(plan, rate=known.rate) if stage is START else plan
+
+
 class BenchmarkLosses:
     """A batch's losses; boxes never speak about classes that have none.
 
@@ -204,7 +214,8 @@ def train(
         load_average(start, trained)
     iterations = plan.iterations if start is not None else plan.start_iterations
     optimizer = replace(OPTIMIZER, learning_rate=plan.rate) if start is not None else OPTIMIZER
-    text = json.dumps([asdict(plan), asdict(stage), asdict(recipe), seed, artwork.fingerprint], sort_keys=True)
+    chosen = asdict(plan_of(stage, plan)) | {"iterations": iterations}
+    text = json.dumps([chosen, asdict(stage), asdict(RECIPE), seed, artwork.fingerprint], sort_keys=True)
     loop = Loop(
         folder,
         trained,
