@@ -36,7 +36,7 @@ class Package:
     licence: str
 
 
-_TEMPLATE = "MIT; the package says nothing of its photographs: only measured on, never shown or passed on"
+_TEMPLATE = "MIT; the package says nothing of its photographs: used here, never shown or passed on"
 PACKAGES = (
     Package("deb", "gcompris-qt-data", "", "CC-BY-SA, CC-BY, GFDL, GPL-3+ or public domain, file by file"),
     Package("deb", "lomiri-wallpapers-16.04", "", "CC-BY-4.0, CC-BY-SA-3.0, CC-BY-SA-4.0 or CC0-1.0, file by file"),
@@ -71,7 +71,7 @@ class Photograph:
     """One line of the frozen list.
 
     kind: "photo", or "known-things" where one thing that the model has a word for is the evident subject; "background"
-    those that training may see.
+    those that training may see: of no package with a ShareAlike or GPL licence.
     path: inside the package; what follows "!" is a path inside that file, a Qt resource.
     sha256: the first 16 hexadecimal digits, of the file as the package holds it.
     """

@@ -89,6 +89,7 @@ class Plan:
     names_iterations: int = 400
     """The start's first ones, which learn names alone: see `pictures.NAMES`."""
     iterations: int = 900
+    """Of each training with image labels, those of boxes and those of labels together."""
     box_batch: int = 8
     label_batch: int = 32
     label_ratio: float = 4.0
@@ -98,6 +99,11 @@ class Plan:
     rate: float = 2e-3
     """Learning rate at the beginning of what follows the start."""
     columns: str = "random"
+
+    def iterations_of(self, stage: Stage) -> int:
+        """Of a stage after the start: without image labels, as many as there are batches of boxes with them."""
+        batches_of_labels = self.label_ratio * self.box_batch / self.label_batch
+        return self.iterations if stage.labels else round(self.iterations / (1 + batches_of_labels))
 
 
 def plan_of(stage: Stage, plan: Plan) -> Plan:
@@ -212,7 +218,7 @@ def train(
     trained = build(classes, plan.columns, recipe)
     if start is not None:
         load_average(start, trained)
-    iterations = plan.iterations if start is not None else plan.start_iterations
+    iterations = plan.start_iterations if start is None else plan.iterations_of(stage)
     optimizer = replace(OPTIMIZER, learning_rate=plan.rate) if start is not None else OPTIMIZER
     chosen = asdict(plan_of(stage, plan)) | {"iterations": iterations}
     text = json.dumps([chosen, asdict(stage), asdict(RECIPE), seed, artwork.fingerprint], sort_keys=True)

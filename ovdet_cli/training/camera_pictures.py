@@ -1,6 +1,7 @@
 """Real photographs as backgrounds: pictures in which a detector of drawn things should find nothing."""
 
 import functools
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -22,8 +23,15 @@ class CameraPictures:
         self._pictures: dict[int, np.ndarray] = {}
         if not self._files:
             raise InputError(
-                f"{folder}: no photographs there; `python benchmarks/mini/photographs.py fetch` brings some"
+                f"{folder}: no photographs there; `python benchmarks/mini/photographs.py fetch` brings some, and "
+                '`data.0.photographs=""` does without'
             )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the files' names and contents."""
+        files = (f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in self._files)
+        return hashlib.sha256("".join(files).encode()).hexdigest()
 
     def crop(self, rng: np.random.Generator, size_hw: tuple[int, int]) -> np.ndarray:
         """A piece of one of them, uint8 (H, W, 3), 40 to 100 % of what fits, sometimes mirrored."""

@@ -77,6 +77,8 @@ class DataConfig:
     """COCO: LVIS's repeat-factor sampling; 0: none."""
     labels_only: bool = False
     """Scenes: image labels instead of boxes."""
+    photographs: str = ""
+    """Scenes: folder of real photographs that show none of the drawings, as backgrounds; empty: none."""
     phases: tuple[PhaseConfig, ...] = ()
     """Scenes: what is drawn when; empty: one phase of the default scenes."""
 
@@ -197,7 +199,10 @@ def _with_paths_from(config: TrainConfig, base: Path) -> TrainConfig:
         config,
         model=dataclasses.replace(config.model, weights=weights if weights == "published" else placed(weights)),
         classes=dataclasses.replace(config.classes, file=placed(config.classes.file)),
-        data=tuple(dataclasses.replace(d, path=placed(d.path), images=placed(d.images)) for d in config.data),
+        data=tuple(
+            dataclasses.replace(d, path=placed(d.path), images=placed(d.images), photographs=placed(d.photographs))
+            for d in config.data
+        ),
         evaluation=dataclasses.replace(
             config.evaluation, path=placed(config.evaluation.path), images=placed(config.evaluation.images)
         ),

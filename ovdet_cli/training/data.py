@@ -14,6 +14,7 @@ from ovdet_cli.evaluation.names import join_names
 from ovdet_cli.models.zoo import ModelSpec
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.augment import EfficientDetResizeCrop
+from ovdet_cli.training.camera_pictures import CameraPictures
 from ovdet_cli.training.config import DataConfig, PhaseConfig, TrainConfig
 from ovdet_cli.training.datasets import CocoBoxes, LabelledFolders, class_frequencies
 from ovdet_cli.training.sampling import MixedStream, mixing_weights, repeat_factors
@@ -57,12 +58,14 @@ def _open_scenes(config: TrainConfig, spec: ModelSpec) -> TrainingData:
     if config.classes.names:
         raise UsageError("scenes name their classes themselves; leave out classes.names")
     artwork = Artwork.open(Path(config.data[0].path).expanduser())
-    sources, sizes = [], []
+    sources, sizes, fingerprint = [], [], artwork.fingerprint
     for number, data in enumerate(config.data):
+        if data.photographs:
+            fingerprint += CameraPictures(Path(data.photographs)).fingerprint
         phases, total, until = [], sum(p.share for p in phases_of(data)), 0.0
         for phase in phases_of(data):
             until += phase.share / total * config.schedule.iterations
-            scenes = phase.scenes
+            scenes = dataclasses.replace(phase.scenes, photographs=data.photographs or phase.scenes.photographs)
             if scenes.styles is None:
                 scenes = dataclasses.replace(scenes, styles=artwork.training_styles)
             phases.append(ScenePhase(round(until), phase.batch, scenes, phase.names_only))
@@ -71,7 +74,7 @@ def _open_scenes(config: TrainConfig, spec: ModelSpec) -> TrainingData:
         sizes.append(max(phase.batch for phase in phases))
     ratios = [data.ratio for data in config.data]
     source = sources[0] if len(sources) == 1 else MixedSource(sources, ratios, sizes, config.run.seed)
-    return TrainingData(artwork.categories, source, artwork.fingerprint, artwork)
+    return TrainingData(artwork.categories, source, fingerprint, artwork)
 
 
 def _open_sets(config: TrainConfig, spec: ModelSpec) -> TrainingData:

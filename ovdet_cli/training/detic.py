@@ -57,7 +57,8 @@ class DeticRecipe:
     """Side of the image box (the whole picture is 1) that is added as last proposal; 0: none."""
     softmax_weight: float = 0.0
     """Weight of a cross entropy over all classes on the regions that show an object, beside the sigmoid loss: it tells
-    hundreds of look-alike classes apart in a fraction of the steps. 0 in the published recipe."""
+    hundreds of look-alike classes apart in a fraction of the steps. Image labels that one proposal learns have it too,
+    within what image_weight multiplies. 0 in the published recipe."""
 
     def __post_init__(self) -> None:
         if self.image_loss not in KINDS:
@@ -316,9 +317,7 @@ class DeticStep:
             hidden_RH, deltas_R4 = self._describe(stage, pyramid, boxes)
             logits = self._logits(stage, hidden_RH, columns)
             seconds = None if self.proposal_scores is None else self.proposal_scores(stage, hidden_RH).float()
-            losses[f"image_loss_stage{stage}"], _ = image_label_loss(
-                self.recipe.image_loss, logits, boxes, labels, prop_scores=seconds, weight=self.recipe.image_weight
-            )
+            losses[f"image_loss_stage{stage}"] = self._label_loss(logits, boxes, labels, seconds)
             if stage + 1 < self.model.config.num_stages:
                 boxes = self._move(stage, deltas_R4, boxes, batch.sizes_hw)
         # The other losses take part with nothing, so that every parameter has a gradient in every iteration.
@@ -329,6 +328,18 @@ class DeticStep:
             losses |= {f"loss_cls_stage{stage}": zero, f"loss_box_reg_stage{stage}": zero}
         losses["loss_mask"] = zero
         return losses
+
+    def _label_loss(
+        self, logits: Tensor, boxes: list[Tensor], labels: list[Tensor], prop_scores: Tensor | None
+    ) -> Tensor:
+        recipe = self.recipe
+        loss, _ = image_label_loss(
+            recipe.image_loss, logits, boxes, labels, prop_scores=prop_scores, weight=recipe.image_weight
+        )
+        if recipe.softmax_weight and recipe.image_loss != "wsddn":
+            weight = recipe.softmax_weight * recipe.image_weight
+            loss = loss + image_label_loss(recipe.image_loss, logits, boxes, labels, weight=weight, softmax=True)[0]
+        return loss
 
     def _candidates(self, proposals: Proposals, size_hw: tuple[int, int]) -> Tensor:
         """The proposals of an image-labelled picture that may bear its label."""

@@ -23,6 +23,7 @@ from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, w
 from ovdet_cli.models.compact import pack
 from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training.artwork import Artwork
+from ovdet_cli.training.camera_pictures import CameraPictures
 from ovdet_cli.training.model_card import Shipped, model_card
 
 TEXT = "text.safetensors"
@@ -116,7 +117,8 @@ def _facts(run_folder: Path, target: Path, log: Sequence[Mapping[str, Any]]) -> 
         digest, size = store.hash_file(file), file.stat().st_size
         own = {"name": file.stem, "url": "", "source": "comes with ovdet", "published_sha256": digest}
         files[file.name] = {**own, "sha256": digest, "size": size, "date": date}
-    artwork = Path(config["data"][0]["path"]).expanduser()
+    data = config["data"][0]
+    artwork, photographs = Path(data["path"]).expanduser(), data.get("photographs", "")
     return {
         "files": files,
         "seed": config["run"]["seed"],
@@ -124,6 +126,7 @@ def _facts(run_folder: Path, target: Path, log: Sequence[Mapping[str, Any]]) -> 
         "planned_iterations": config["schedule"]["iterations"],
         "seconds": max((line.get("seconds", 0.0) for line in log), default=0.0),
         "artwork_sha256": Artwork.open(artwork).fingerprint,
+        "photographs_sha256": CameraPictures(Path(photographs)).fingerprint if photographs else "",
     }
 
 

@@ -1,9 +1,10 @@
 """The built-in model from nothing to the files that ship: train, fit the words, calibrate, measure, pack.
 
-python -m ovdet_cli.training.shipped FOLDER [ARTWORK]
+python -m ovdet_cli.training.shipped FOLDER [ARTWORK [PHOTOGRAPHS]]
 
-ARTWORK is built by `ovdet_cli.training.artwork_build`. Every step leaves its result in FOLDER, and a step whose result
-is there is not done again: what was stopped goes on.
+ARTWORK is built by `ovdet_cli.training.artwork_build`; PHOTOGRAPHS, backgrounds, are fetched by
+`benchmarks/mini/photographs.py`. Every step leaves its result in FOLDER, and a step whose result is there is not done
+again: what was stopped goes on.
 """
 
 import dataclasses
@@ -44,14 +45,15 @@ CONFIG = Path(__file__).parent / "configs" / "builtin.toml"
 # Scenes of the measures lie apart from those of evaluations during training (the first million seeds).
 _CALIBRATION_SEEDS = EVALUATION_SEEDS + 500_000_000
 _MEASURE_SEEDS = EVALUATION_SEEDS + 600_000_000
+_DATA = ("artwork", "photographs/backgrounds")
 _UNCALIBRATED = [1.0, 0.0]
 UNSEEN = ("fxemoji", "openmoji", "emojione-v1")
 Say = Callable[[str], None]
 
 
-def retrain(folder: Path, artwork: Path, target: Path, say: Say) -> None:
+def retrain(folder: Path, artwork: Path, photographs: Path, target: Path, say: Say) -> None:
     """All steps; the shipped files go to `target`."""
-    config = read_config(CONFIG, [f'data.0.path="{artwork}"'])
+    config = read_config(CONFIG, [f'data.0.path="{artwork}"', f'data.0.photographs="{photographs}"'])
     run = TrainingRun(config, folder)
     if run.resume() < config.schedule.iterations or not (folder / WEIGHTS).is_file():
         run.run(lambda progress: say(_line(progress)))
@@ -184,11 +186,12 @@ def _line(progress: Progress) -> str:
 
 def main() -> None:
     """The command."""
-    if not 2 <= len(sys.argv) <= 3:
-        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK]")
-    artwork = Path(sys.argv[2] if len(sys.argv) > 2 else "artwork").absolute()
+    if not 2 <= len(sys.argv) <= 4:
+        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK [PHOTOGRAPHS]]")
+    folder, *more = sys.argv[1:]
+    artwork, photographs = (Path(text).absolute() for text in (*more, *_DATA[len(more) :]))
     try:
-        retrain(Path(sys.argv[1]), artwork, store.BUNDLED, lambda text: print(text, flush=True))
+        retrain(Path(folder), artwork, photographs, store.BUNDLED, lambda text: print(text, flush=True))
     except OvdetError as error:
         sys.exit(f"error: {error}")
 

@@ -97,6 +97,24 @@ def test_a_run_on_scenes_ends_with_weights_numbers_and_what_to_do(ovdet, scenes,
     assert json.loads((tmp_path / "run" / "config.json").read_text())["run"]["seed"] == 2
 
 
+def test_photographs_lie_behind_the_scenes(ovdet, scenes, tmp_path):
+    call = ("train", scenes, "-o", tmp_path / "run", "--device", "cpu", "--set", "data.0.photographs=backgrounds")
+    call = (*call, "--set", "data.0.phases.0.scenes.photograph_share=1", "--until")
+    (tmp_path / "backgrounds").mkdir()
+    missing = ovdet(*call, 2)
+    assert missing.exit_code != 0
+    assert "no photographs there" in missing.stderr
+
+    from ovdet_cli.media.images import write_image
+
+    write_image(tmp_path / "backgrounds" / "red.png", np.full((80, 80, 3), (255, 0, 0), np.uint8))
+    assert ovdet(*call, 2).exit_code == 0
+    write_image(tmp_path / "backgrounds" / "blue.png", np.full((80, 80, 3), (0, 0, 255), np.uint8))
+    other = ovdet(*call, 4)
+    assert other.exit_code != 0
+    assert "another" in other.stderr, "a run does not go on with other photographs"
+
+
 def test_what_is_suggested_works(ovdet, own, tmp_path):
     run = tmp_path / "run"
     assert ovdet("train", own, "-o", run, "--device", "cpu", "-q").exit_code == 0

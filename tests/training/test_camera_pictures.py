@@ -31,6 +31,13 @@ def test_large_ones_are_kept_small(folder):
     assert pictures._picture(0).shape == (64, 48, 3)
 
 
+def test_the_fingerprint_tells_other_photographs(folder):
+    before = CameraPictures(folder).fingerprint
+    assert before == CameraPictures(folder).fingerprint
+    (folder / "c.png").write_bytes((folder / "a.png").read_bytes())
+    assert CameraPictures(folder).fingerprint != before
+
+
 def test_an_empty_folder_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match="fetch"):
         CameraPictures(tmp_path)

@@ -15,6 +15,7 @@ from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training import package
+from ovdet_cli.training.camera_pictures import CameraPictures
 from ovdet_cli.training.package import MOST_BYTES, package_builtin, shortened
 
 NAMES = [f"thing {i}" for i in range(30)]
@@ -41,13 +42,16 @@ def artwork(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, artwork: Path, weights: dict[str, torch.Tensor]) -> Path:
     """A finished run."""
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    (photographs / "a.jpg").write_bytes(b"not looked at here")
     folder = tmp_path / "run"
     folder.mkdir()
     save_file({n: t for n, t in weights.items() if "num_batches" not in n}, folder / "weights.safetensors")
     save_file({"embeddings": torch.randn(30, 192) * 3}, folder / "classes.safetensors")
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in NAMES))
     config = {
-        "data": [{"path": str(artwork)}],
+        "data": [{"path": str(artwork), "photographs": str(photographs)}],
         "run": {"seed": 5, "precision": "bfloat16", "ema": 0.99},
         "optimizer": {"learning_rate": 2e-3, "weight_decay": 0.03},
         "schedule": {"iterations": 900},
@@ -90,6 +94,7 @@ def test_the_card_tells_data_seed_results_and_how_to_do_it_again(run: Path, tmp_
         "30 everyday things",
         "seed 5, 899 of 900 iterations",
         "ab" * 32,
+        CameraPictures(tmp_path / "photographs").fingerprint,
         "| fxemoji | AP50 38.1 |",
         "iteration 500: ap50 0.610",
         "ovdet_cli.training.shipped",

@@ -33,6 +33,13 @@ def photograph(name: str = "a.jpg", kind: str = "photo") -> Photograph:
     return Photograph(name, kind, "landscape", "package", "a.jpg", "0" * 16)
 
 
+def test_training_sees_nothing_under_a_sharealike_licence_or_the_gpl() -> None:
+    licences = {p.name: p.licence for p in PACKAGES}
+    backgrounds = {licences[p.package] for p in load_list() if p.kind == "background"}
+    assert backgrounds
+    assert not [licence for licence in backgrounds if "-SA" in licence or "GPL" in licence or "GFDL" in licence]
+
+
 def test_list_is_frozen_and_every_package_is_known() -> None:
     photographs = load_list()
     assert sum(p.kind == "photo" for p in photographs) >= 100
