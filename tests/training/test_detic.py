@@ -11,7 +11,7 @@ from torch import Tensor
 from ovdet_cli.models.detic.model import Detic, build_detic
 from ovdet_cli.training.batches import make_batch
 from ovdet_cli.training.detic import DeticRecipe, DeticStep
-from ovdet_cli.training.image_losses import KINDS
+from ovdet_cli.training.image_losses import KINDS, image_label_loss
 from ovdet_cli.training.loop import autocast
 from ovdet_cli.training.measuring import average_precision, detect_samples
 from ovdet_cli.training.run import initialise
@@ -99,6 +99,21 @@ def test_labels_teach_the_image_losses_alone(kind: str, image_box: float) -> Non
 def test_labels_are_weighed() -> None:
     one, two = (losses_of([labelled(0)], replace(RECIPE, image_weight=w))["image_loss_stage0"] for w in (0.1, 0.2))
     torch.testing.assert_close(two, 2 * one)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_have_the_cross_entropy_too_where_one_proposal_learns_them(kind: str) -> None:
+    step = DeticStep(model(), replace(RECIPE, image_loss=kind, image_weight=0.1, softmax_weight=2.0))
+    rng = torch.Generator().manual_seed(0)
+    logits, boxes = torch.randn(5, 4, generator=rng), [torch.tensor([[0.0, 0, 9, 9]]).repeat(5, 1)]
+    seconds = torch.randn(5, 4, generator=rng) if kind == "wsddn" else None
+    labels = [torch.tensor([1])]
+    found = step._label_loss(logits, boxes, labels, seconds)
+    wanted, rows = image_label_loss(kind, logits, boxes, labels, prop_scores=seconds, weight=0.1)
+    if kind != "wsddn":
+        row = logits.log_softmax(dim=1)[:, 1].argmax() if kind == "min_loss" else rows[0]
+        wanted = wanted - 0.1 * 2.0 * logits[row].log_softmax(dim=0)[1]
+    torch.testing.assert_close(found, wanted)
 
 
 def test_a_picture_without_proposals_teaches_nothing_and_breaks_nothing() -> None:

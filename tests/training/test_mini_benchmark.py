@@ -69,6 +69,13 @@ def test_boxes_teach_nothing_about_classes_without_boxes() -> None:
     assert not gradient[classes.num_boxed :].any()
 
 
+def test_the_control_sees_as_many_batches_of_boxes() -> None:
+    plan = stages.Plan(iterations=900, box_batch=8, label_batch=32, label_ratio=4.0)
+    boxes, max_size = stages.STAGES[:2]
+    assert (plan.iterations_of(boxes), plan.iterations_of(max_size)) == (450, 900)
+    assert stages.Plan(iterations=900, label_ratio=8.0).iterations_of(boxes) == 300
+
+
 def test_an_exported_set_is_a_coco_file_with_masks(tmp_path: Path) -> None:
     sample = renamed(_sample(class_id=1), np.array([-1, 7]))
     truth = truth_with_masks([sample], load_classes().names)
