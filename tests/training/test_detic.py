@@ -103,7 +103,7 @@ def test_labels_are_weighed() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_have_the_cross_entropy_too_where_one_proposal_learns_them(kind: str) -> None:
-    step = DeticStep(model(), replace(RECIPE, image_loss=kind, image_weight=0.1, softmax_weight=2.0))
+    step = DeticStep(model(), replace(RECIPE, image_loss=kind, image_box=1.0, image_weight=0.1, softmax_weight=2.0))
     rng = torch.Generator().manual_seed(0)
     logits, boxes = torch.randn(5, 4, generator=rng), [torch.tensor([[0.0, 0, 9, 9]]).repeat(5, 1)]
     seconds = torch.randn(5, 4, generator=rng) if kind == "wsddn" else None
