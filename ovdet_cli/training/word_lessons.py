@@ -16,7 +16,7 @@ from ovdet_cli.training.wordnet import WordNet
 class WordsConfig:
     """How the tower is fitted."""
 
-    steps: int = 3600
+    steps: int = 4800
     batch: int = 192
     """Sentences a step."""
     learning_rate: float = 1.8e-3
@@ -71,7 +71,7 @@ class Lessons:
         taken = {*self._names, *self._owners}
         near = kinship.nearness[:, 0] if len(kinship.words) else np.zeros(0)
         # What a user types is common rather than rare, and one word rather than two.
-        weights = (0.1 + kinship.commonness) ** 0.75 * [0.5 if " " in word else 1.0 for word in kinship.words]
+        weights = (0.1 + kinship.commonness) ** 0.5 * [0.5 if " " in word else 1.0 for word in kinship.words]
         free = np.array([word not in taken for word in kinship.words], dtype=bool)
         akin, far = free & (near >= config.akin_from), free & (near < config.akin_from)
         self._akin, self._akin_weights = np.flatnonzero(akin).tolist(), np.cumsum(weights[akin]).tolist()
