@@ -220,6 +220,8 @@ def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) 
     if vocab == MODEL:
         own = detector.own_vocabulary()
         return own + vocabulary if vocabulary else own
+    if vocabulary is None and not detector.spec.free_words:
+        return detector.own_vocabulary()
     return vocabulary or Vocabulary.built_in(detector.spec.vocabulary)
 
 

@@ -38,8 +38,9 @@ def choose_model(model: str | None, weights: Path | None, names: Sequence[str] =
         return find_model(model)
     if weights is None:
         return find_model(store.default_model() or DEFAULT)
-    by_name = next((spec for spec in MODELS.values() if weights.name.startswith(spec.stem)), None)
-    found = by_name.name if by_name else recognise(set(names))
+    # Some stems begin as others do.
+    by_name = [spec for spec in MODELS.values() if weights.name.startswith(spec.stem)]
+    found = max(by_name, key=lambda spec: len(spec.stem)).name if by_name else recognise(set(names))
     if found is None:
         raise ModelError(f"{weights} does not look like a model ovdet knows; say which with --model")
     return find_model(found)
@@ -95,7 +96,7 @@ class Detector:
         load_weights(self._model, self._tensors, architecture.key_map, str(self.weights))
         self._model.to(self.device)
         self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
-        self.with_masks = masks
+        self.with_masks = masks and self.spec.has_masks
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
         log.info("%s from %s on %s in %s", self.spec.name, self.weights, self.device, self.dtype)
@@ -129,13 +130,23 @@ class Detector:
     @cached_property
     def _own_columns(self) -> Tensor:
         """The checkpoint's classifier without its background column, (S, C, D)."""
-        names = architecture_of(self.spec).column_keys(self.spec.config)
-        if missing := [name for name in names if name not in self._tensors]:
-            raise ModelError(f"the weights hold no classifier of their own ({missing[0]} is missing); name your words")
-        return torch.stack([self._tensors[name].float()[:, :-1].T for name in names])
+        try:
+            return architecture_of(self.spec).own_columns(self._tensors)
+        except KeyError as error:
+            raise ModelError(
+                f"the weights hold no classifier of their own ({error.args[0]} is missing); name your words"
+            ) from error
 
     def prepare_words(self, vocabulary: Vocabulary, embeddings: str | Path | None = None) -> Words:
-        """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file."""
+        """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file.
+
+        UsageError where a model with a closed vocabulary is given another one.
+        """
+        if not self.spec.free_words and (embeddings is not None or vocabulary != self.own_vocabulary()):
+            raise UsageError(
+                f"{self.spec.name} has a closed vocabulary of {self.spec.num_columns} classes: leave out --vocab, "
+                "--classes and --embeddings, or choose another model"
+            )
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)

@@ -70,5 +70,5 @@ class Preprocessor:
         for row, picture in zip(batch, pictures, strict=True):
             h, w = picture.size_hw
             pixels = torch.from_numpy(picture.resized.copy()).to(device).permute(2, 0, 1).float()
-            row[:, :h, :w] = (pixels - mean) / std
+            row[:, :h, :w] = (pixels - mean) / std if self.spec.order == "rgb" else ((pixels - mean) / std).flip(0)
         return batch

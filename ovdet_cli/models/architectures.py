@@ -1,11 +1,15 @@
 """Architecture name -> what builds it and reads its files; the one place that knows them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from ovdet_cli.models.checkpoint import KeyMap
 from ovdet_cli.models.detic import keys as detic_keys
+from ovdet_cli.models.detic.c4 import build_c4
+from ovdet_cli.models.detic.deformable_detr import build_deformable_detr
 from ovdet_cli.models.detic.model import build_detic
 from ovdet_cli.models.interface import OpenVocabularyDetector
 from ovdet_cli.models.zoo import ModelSpec
@@ -20,12 +24,16 @@ class Architecture:
     key_map: KeyMap
     recognise: Callable[[set[str]], str | None]
     """Names in a weight file -> the zoo's name of a model with that layout, if it is one of these."""
-    column_keys: Callable[[Any], list[str]]
-    """Config -> the names, one a set of region features, of the checkpoint's own classifier [D, C + 1]."""
+    own_columns: Callable[[Mapping[str, Tensor]], Tensor]
+    """Tensors of a weight file -> its own classifier (S, C, D), a row a class; KeyError where it has none."""
 
 
 ARCHITECTURES = {
-    "detic": Architecture(build_detic, detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.column_keys),
+    "detic": Architecture(build_detic, detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
+    "detic-c4": Architecture(build_c4, detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns),
+    "detic-detr": Architecture(
+        build_deformable_detr, detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
+    ),
 }
 
 

@@ -14,7 +14,8 @@ class Regions:
 
     boxes_R4: float32 (R, 4), x1 y1 x2 y2 in pixels of the network's input, inside the picture.
     objectness_R: float32 (R,), how sure the proposal head is, in [0, 1].
-    features_RSD: float32 (R, S, D), L2-normalised; the classifier multiplies these with the text embeddings.
+    features_RSD: float32 (R, S, D), L2-normalised where the classifier is a cosine; it multiplies these with the text
+    embeddings.
     """
 
     boxes_R4: Tensor

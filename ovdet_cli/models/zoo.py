@@ -45,6 +45,8 @@ class Preprocess:
     std_rgb: tuple[float, float, float] = (58.395, 57.12, 57.375)
     divisor: int = 32
     """Height and width are padded with zeros to a multiple of this, after normalising."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Of the network's input channels."""
 
     def __post_init__(self) -> None:
         if self.short_side < 1 or self.max_size < 1:
@@ -80,8 +82,8 @@ class ModelSpec:
     """Short name, as in `--model detic-swin-b`."""
     stem: str
     """Official file name without ending; always a name too."""
-    architecture: Literal["detic"]
-    config: detic.DeticConfig
+    architecture: Literal["detic", "detic-c4", "detic-detr"]
+    config: detic.DeticConfig | detic.C4Config | detic.DeformableDetrConfig
     weights: Asset
     num_columns: int
     """Classes of the checkpoint's own classifier."""
@@ -97,6 +99,11 @@ class ModelSpec:
     """Built-in vocabulary that names the first columns of the checkpoint's own classifier."""
     preprocess: Preprocess = Preprocess()
     rules: Rules = Rules()
+    free_words: bool = True
+    """Whether words of a user's can be asked for; if not, the checkpoint's own classes alone."""
+    rules_from: str = "of the official demo"
+    """Whose setting the rules are, for people."""
+    has_masks: bool = True
     paper: str = "arXiv:2201.02605"
     knows: str = ""
     """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
@@ -148,6 +155,46 @@ def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> 
     size = 4 * (_NUMBERS[backbone] + 3 * 512 * (num_columns + 1))
     weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)
     return ModelSpec(name, stem, "detic", _CONFIGS[backbone], weights, num_columns, trained_on, results)
+
+
+def _ovcoco(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
+    text_tower = 63_430_000 if "caption" in stem else 0  # CLIP's, within the file
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", 4 * (38_370_000 + text_tower), _DETIC_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "detic-c4",
+        detic.OVCOCO_R50,
+        weights,
+        num_columns=80,
+        trained_on=trained_on,
+        results=(("COCO box mAP50 / novel", figure),),
+        vocabulary="coco",
+        column_names="coco",
+        preprocess=Preprocess(std_rgb=(1.0, 1.0, 1.0), divisor=1, order="bgr"),
+        rules=Rules(threshold=0.05, max_detections=100, one_class=False),
+        rules_from="of the official evaluation (the official demo cannot run this model)",
+        has_masks=False,
+    )
+
+
+def _detr(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", 4 * 43_290_000, _DETIC_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "detic-detr",
+        detic.DEFORMABLE_DETR_R50,
+        weights,
+        num_columns=1203,
+        trained_on=trained_on,
+        results=(("LVIS box mAP / rare", figure),),
+        preprocess=Preprocess(divisor=1),
+        rules=Rules(threshold=0.3, nms_iou=1.0, one_class=False),
+        rules_from="ours (the official evaluation keeps the best 300 whatever their score: --threshold 0)",
+        free_words=False,
+        has_masks=False,
+    )
 
 
 _OV = "OV-LVIS mask mAP / novel"
@@ -234,6 +281,27 @@ _MODELS = (
     _detic("boxsup-l-r50", "BoxSup-C2_L_CLIP_R5021k_640b64_4x", "LVIS boxes", (_LVIS, "31.5 / 25.6")),
     _detic("boxsup-lbase-swin-b", "BoxSup-C2_Lbase_CLIP_SwinB_896b32_4x", "LVIS base boxes", (_OV, "38.4 / 21.9")),
     _detic("boxsup-lbase-r50", "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x", "LVIS base boxes", (_OV, "30.2 / 16.4")),
+    _ovcoco(
+        "detic-ovcoco-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_max-size",
+        "COCO base boxes, image labels out of COCO captions",
+        "44.7 / 24.1",
+    ),
+    _ovcoco(
+        "detic-ovcoco-max-size-caption-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_max-size_caption",
+        "COCO base boxes, COCO captions and image labels out of them",
+        "45.0 / 27.8",
+    ),
+    _ovcoco(
+        "detic-ovcoco-caption-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_caption",
+        "COCO base boxes, COCO captions",
+        "43.8 / 21.0",
+    ),
+    _ovcoco("boxsup-ovcoco-r50", "BoxSup_OVCOCO_CLIP_R50_1x", "COCO base boxes", "39.3 / 1.3"),
+    _detr("detic-deformdetr-r50", "Detic_DeformDETR_LI_R50_4x_ft4x", "LVIS boxes, ImageNet labels", "32.5 / 26.2"),
+    _detr("boxsup-deformdetr-r50", "BoxSup-DeformDETR_L_R50_4x", "LVIS boxes", "31.7 / 21.4"),
 )
 
 BUILTIN = ModelSpec(
@@ -251,6 +319,7 @@ BUILTIN = ModelSpec(
     column_names="builtin",
     preprocess=Preprocess(short_side=384, max_size=640),
     paper="arXiv:2201.02605, a small configuration of it",
+    rules_from="its own",
     knows="drawn things (emoji, icons, stickers)",
 )
 

@@ -20,6 +20,7 @@ from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint, write_safetensors
 from ovdet_cli.models.detic.cascade import CascadeStage
+from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.model import Detic
 from ovdet_cli.models.zoo import ModelSpec, find_model
 from ovdet_cli.training.augment import EfficientDetResizeCrop
@@ -171,6 +172,8 @@ def use_threads(count: int) -> None:
 
 def _check(config: TrainConfig, spec: ModelSpec) -> None:
     """UsageError where the recipe does not fit the model."""
+    if not isinstance(spec.config, DeticConfig):
+        raise UsageError(f"{spec.name} cannot be trained here: choose one of Detic's CenterNet2 models")
     stages, levels = spec.config.num_stages, spec.config.num_levels
     if len(config.recipe.match_ious) != stages:
         raise UsageError(f"recipe.match_ious must have {stages} entries, one for each stage of {spec.name}")
