@@ -93,7 +93,7 @@ class Detector:
         )
         architecture = architecture_of(self.spec)
         self._model = architecture.build(self.spec.config)
-        load_weights(self._model, self._tensors, architecture.key_map, str(self.weights))
+        load_weights(self._model, self._tensors, architecture.key_map(self.spec.config), str(self.weights))
         self._model.to(self.device)
         self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
         self.with_masks = masks and self.spec.has_masks

@@ -21,7 +21,8 @@ class Architecture:
 
     build: Callable[[Any], OpenVocabularyDetector]
     """The spec's config -> a model of random weights."""
-    key_map: KeyMap
+    key_map: Callable[[Any], KeyMap]
+    """Config -> how the names in a weight file become ours."""
     recognise: Callable[[set[str]], str | None]
     """Names in a weight file -> the zoo's name of a model with that layout, if it is one of these."""
     own_columns: Callable[[Mapping[str, Tensor]], Tensor]
@@ -29,10 +30,10 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "detic": Architecture(build_detic, detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
-    "detic-c4": Architecture(build_c4, detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns),
+    "detic": Architecture(build_detic, lambda _: detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
+    "detic-c4": Architecture(build_c4, lambda _: detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns),
     "detic-detr": Architecture(
-        build_deformable_detr, detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
+        build_deformable_detr, lambda _: detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +14,19 @@ from ovdet_cli.errors import ModelError, OutputError
 from ovdet_cli.models import pickled_arrays
 from ovdet_cli.models.compact import ROW_SCALE, unpack_rows
 
-KeyMap = tuple[tuple[str, str | None], ...]
+KeyMap = tuple[tuple[str, str | None] | tuple[str, str, str], ...]
+"""Rows of a pattern for a file's name, our name (None: known and dropped) and, where it differs from PyTorch's, how the
+file lays the numbers out: a name in `LAYOUTS`. The first row that fits a whole name decides."""
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "dense": lambda t: t.T,  # [in, out]
+    "vector": lambda t: t[:, 0],  # [in, 1]
+    "conv": lambda t: t.permute(3, 2, 0, 1),  # [height, width, in, out]
+    # TensorFlow's transposed convolution: [height, width, out, in].
+    "deconv": lambda t: t.permute(3, 2, 0, 1),
+    # A dense layer on a flattened map, whose 7 x 7 x channels inputs come row by row with the channels last.
+    "dense of map": lambda t: t.reshape(7, 7, -1, t.shape[-1]).permute(3, 2, 0, 1).flatten(1),
+}
 
 
 class _SafetensorsFile(Mapping[str, Tensor]):
@@ -106,19 +118,36 @@ def translate(names: Mapping[str, Tensor] | list[str], key_map: KeyMap) -> tuple
     ours: dict[str, str] = {}
     unknown = []
     for name in names:
-        for pattern, target in key_map:
-            if match := re.fullmatch(pattern, name):
-                if target is not None:
-                    ours[match.expand(target)] = name
-                break
-        else:
+        found = _find_row(name, key_map)
+        if found is None:
             unknown.append(name)
+        elif found[0] is not None:
+            ours[found[0]] = name
     return ours, unknown
+
+
+def _find_row(name: str, key_map: KeyMap) -> tuple[str | None, str] | None:
+    """Our name and the layout of a file's name; None: no row knows it."""
+    for pattern, target, *layout in key_map:
+        assert pattern is not None
+        if match := re.fullmatch(pattern, name):
+            return None if target is None else match.expand(target), "".join(filter(None, layout))
+    return None
+
+
+def _laid_out(tensor: Tensor, layout: str, shape: torch.Size) -> Tensor:
+    """A file's tensor as PyTorch has it; as it is where its shape does not allow that, to be told as misshapen."""
+    try:
+        laid = LAYOUTS[layout](tensor) if layout else tensor
+    except (RuntimeError, IndexError):
+        return tensor
+    return laid if laid.shape == shape else tensor
 
 
 def _foreign_name(ours: str, key_map: KeyMap) -> str:
     """The name that a file would have for one of ours: the first fitting row of the key map, read backwards."""
-    for pattern, target in key_map:
+    for pattern, target, *_ in key_map:
+        assert pattern is not None
         foreign = re.sub(r"\(\?:[^()]*\)\?", "", pattern)  # an optional prefix is left out
         groups = re.findall(r"\([^()]*\)", foreign)
         if target is None or len(groups) != foreign.count("("):
@@ -146,7 +175,9 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     unexpected = unknown + [foreign for name, foreign in ours.items() if name not in wanted]
     loaded, misshapen = {}, []
     for name in set(ours) & set(wanted):
-        tensor = tensors[ours[name]]
+        found = _find_row(ours[name], key_map)
+        assert found is not None
+        tensor = _laid_out(tensors[ours[name]], found[1], wanted[name].shape)
         if tensor.shape != wanted[name].shape:
             misshapen.append(f"{ours[name]} {list(tensor.shape)} instead of {list(wanted[name].shape)}")
         loaded[name] = tensor.to(wanted[name].dtype)

@@ -193,7 +193,7 @@ def _build_detector(config: TrainConfig, spec: ModelSpec) -> Detic:
             if config.model.weights == "published"
             else Path(config.model.weights).expanduser()
         )
-        load_weights(detector, read_checkpoint(path), architecture_of(spec).key_map, str(path))
+        load_weights(detector, read_checkpoint(path), architecture_of(spec).key_map(spec.config), str(path))
     else:
         initialise(detector)
     return detector

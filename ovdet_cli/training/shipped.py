@@ -175,7 +175,7 @@ def _model(folder: Path) -> OpenVocabularyDetector:
     write_safetensors(pack(load_file(folder / WEIGHTS)), packed)
     architecture = architecture_of(BUILTIN)
     model = architecture.build(BUILTIN.config)
-    load_weights(model, read_checkpoint(packed), architecture.key_map, str(packed))
+    load_weights(model, read_checkpoint(packed), architecture.key_map(BUILTIN.config), str(packed))
     return model.to(memory_format=torch.channels_last)
 
 

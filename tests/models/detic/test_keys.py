@@ -56,7 +56,7 @@ def test_every_name_of_the_file_is_one_of_ours(layout):
     name, dropped = LAYOUTS[layout]
     spec = MODELS[name]
     assert len(file) == TOTALS[layout]
-    ours, unknown = translate(list(file), architecture_of(spec).key_map)
+    ours, unknown = translate(list(file), architecture_of(spec).key_map(spec.config))
     assert unknown == []
     left_out = set(file) - set(ours.values())
     assert {name for name in left_out if not name.endswith("relative_position_index")} == dropped
@@ -69,7 +69,7 @@ def test_every_name_of_the_file_is_one_of_ours(layout):
 def test_a_missing_name_is_told_as_the_file_would_have_it(layout):
     """One file without each of its tensors: the error lists just the names that were taken away."""
     spec = MODELS[LAYOUTS[layout][0]]
-    model, key_map = built(spec), architecture_of(spec).key_map
+    model, key_map = built(spec), architecture_of(spec).key_map(spec.config)
     file = {name: torch.empty(shape, device="meta") for name, shape in manifest(layout).items()}
     ours, _ = translate(list(file), key_map)
     wanted = list(ours.values())
