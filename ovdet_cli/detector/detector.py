@@ -16,7 +16,7 @@ from torch import Tensor
 from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
-from ovdet_cli.detector.preprocess import Prepared, Preprocessor
+from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
 from ovdet_cli.detector.words import Words, prepare_words
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
@@ -24,10 +24,10 @@ from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import DEFAULT, MODELS, ModelSpec, Preprocess, Rules, find_model
+from ovdet_cli.models.zoo import DEFAULT, MODELS, Canvas, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
-Facts = TypeVar("Facts", Rules, Preprocess)
+Facts = TypeVar("Facts", Rules, Preprocess, Canvas)
 _GPU_BATCH = 8
 log = logging.getLogger(__name__)
 
@@ -95,14 +95,15 @@ class Detector:
         self._model = architecture.build(self.spec.config)
         load_weights(self._model, self._tensors, architecture.key_map(self.spec.config), str(self.weights))
         self._model.to(self.device)
-        self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
+        self._preprocessor = make_preprocessor(_resized(self.spec, short_side, max_size))
         self.with_masks = masks and self.spec.has_masks
+        self._paste_rule = self.spec.paste if self.with_masks else None
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
         log.info("%s from %s on %s in %s", self.spec.name, self.weights, self.device, self.dtype)
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> Preprocess | Canvas:
         """How pictures become the network's input."""
         return self._preprocessor.spec
 
@@ -218,7 +219,7 @@ class Detector:
             if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
         return [
-            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self.with_masks)
+            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self._paste_rule)
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
         ]
 
@@ -255,6 +256,15 @@ def _override(defaults: Facts, **values: Any) -> Facts:
     return replace(defaults, **{name: value for name, value in values.items() if value is not None})
 
 
+def _resized(spec: ModelSpec, short_side: int | None, max_size: int | None) -> Preprocess | Canvas:
+    """The model's preprocessing with a person's sizes."""
+    if not isinstance(spec.preprocess, Canvas):
+        return _override(spec.preprocess, short_side=short_side, max_size=max_size)
+    if max_size is not None:
+        raise UsageError(f"{spec.name} sees a square of one size: --imgsz sets it, and --max-size does not apply")
+    return _override(spec.preprocess, side=short_side)
+
+
 def _is_out_of_memory(error: Exception) -> bool:
     """True for the GPU's error, numpy's, and those of torch on CPU and Apple GPUs, which have no type of their own."""
     signs = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -268,13 +278,14 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 
 def _finish(
-    picture: Prepared, boxes: Tensor, class_ids: Tensor, scores: Tensor, masks: Tensor | None, with_masks: bool
+    picture: Prepared, boxes: Tensor, class_ids: Tensor, scores: Tensor, masks: Tensor | None, paste: str | None
 ) -> Detections:
-    """Network pixels -> picture pixels, empty boxes dropped, masks pasted."""
+    """Network pixels -> picture pixels, empty boxes dropped, masks pasted by the rule (None: no masks)."""
     boxes_xyxy = picture.to_original(boxes).cpu().numpy()
     keep = (boxes_xyxy[:, 2] > boxes_xyxy[:, 0]) & (boxes_xyxy[:, 3] > boxes_xyxy[:, 1])
     pasted = None
-    if with_masks:
+    if paste is not None:
         probabilities = np.zeros((0, 1, 1), np.float32) if masks is None else masks.cpu().numpy()[keep]
-        pasted = paste_masks(probabilities, boxes_xyxy[keep], picture.original_hw)
+        whole = boxes_xyxy if paste == "detectron2" else picture.to_original(boxes, clip=False).cpu().numpy()
+        pasted = paste_masks(probabilities, whole[keep], picture.original_hw, paste)
     return Detections(boxes_xyxy[keep], scores.cpu().numpy()[keep], class_ids.cpu().numpy()[keep], pasted)

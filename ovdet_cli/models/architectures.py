@@ -12,6 +12,8 @@ from ovdet_cli.models.detic.c4 import build_c4
 from ovdet_cli.models.detic.deformable_detr import build_deformable_detr
 from ovdet_cli.models.detic.model import build_detic
 from ovdet_cli.models.interface import OpenVocabularyDetector
+from ovdet_cli.models.vild import keys as vild_keys
+from ovdet_cli.models.vild.model import build_vild
 from ovdet_cli.models.zoo import ModelSpec
 
 
@@ -35,6 +37,7 @@ ARCHITECTURES = {
     "detic-detr": Architecture(
         build_deformable_detr, lambda _: detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
     ),
+    "vild": Architecture(build_vild, vild_keys.key_map, vild_keys.recognise, vild_keys.own_columns),
 }
 
 

@@ -5,9 +5,12 @@ from typing import Literal
 
 from ovdet_cli.errors import ModelError, UsageError
 from ovdet_cli.models.detic import config as detic
+from ovdet_cli.models.vild import config as vild
 
 _DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
 _DETIC_METADATA = "https://raw.githubusercontent.com/facebookresearch/Detic/main/datasets/metadata/"
+_TPU_WEIGHTS = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/"
+_VILD_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
 _DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
 
 
@@ -54,6 +57,34 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Canvas:
+    """How a picture becomes the network's input where that is a square of one size: fitted into its upper left."""
+
+    side: int = 1024
+    """Pixels."""
+    mean_rgb: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the picture in [0, 1]; subtracted before the resize, so that the padding behind it is zero."""
+    std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Literal["tf1", "half-pixel"] = "half-pixel"
+    """Bilinear without antialiasing: TensorFlow 1's, whose first pixels coincide, or by the pixels' centres."""
+    rounds_to_bfloat16: bool = False
+    """Whether the input is rounded to bfloat16, as it is on its way into a SavedModel."""
+    multiple: int = 64
+    """What the side must be a multiple of."""
+
+    def __post_init__(self) -> None:
+        if self.side < 1 or self.side % self.multiple:
+            raise UsageError(f"the canvas (--imgsz) of this model must be a multiple of {self.multiple}, not {self.side}")
+
+    @property
+    def short_side(self) -> int:
+        """For records: the picture's sides after the resize are at most this."""
+        return self.side
+
+    max_size = short_side
+
+
+@dataclass(frozen=True)
 class Rules:
     """How scored regions become detections: the model's official demo setting."""
 
@@ -82,8 +113,8 @@ class ModelSpec:
     """Short name, as in `--model detic-swin-b`."""
     stem: str
     """Official file name without ending; always a name too."""
-    architecture: Literal["detic", "detic-c4", "detic-detr"]
-    config: detic.DeticConfig | detic.C4Config | detic.DeformableDetrConfig
+    architecture: Literal["detic", "detic-c4", "detic-detr", "vild"]
+    config: detic.DeticConfig | detic.C4Config | detic.DeformableDetrConfig | vild.VildConfig
     weights: Asset
     num_columns: int
     """Classes of the checkpoint's own classifier."""
@@ -97,13 +128,15 @@ class ModelSpec:
     """Built-in vocabulary when no words are given."""
     column_names: str = "lvis"
     """Built-in vocabulary that names the first columns of the checkpoint's own classifier."""
-    preprocess: Preprocess = Preprocess()
+    preprocess: Preprocess | Canvas = Preprocess()
     rules: Rules = Rules()
     free_words: bool = True
     """Whether words of a user's can be asked for; if not, the checkpoint's own classes alone."""
     rules_from: str = "of the official demo"
     """Whose setting the rules are, for people."""
     has_masks: bool = True
+    paste: Literal["detectron2", "detectron"] = "detectron2"
+    """How masks get into the picture: at the cells' centres, or from a box of whole pixels grown by a cell."""
     paper: str = "arXiv:2201.02605"
     knows: str = ""
     """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
@@ -205,6 +238,37 @@ _FULL = "LVIS box mAP (800/1333)"
 _FAST = "LVIS box mAP (640/640, threshold 0.3, boxes only)"
 
 _ALL = "LVIS + COCO boxes, ImageNet-21k labels"
+
+def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: str) -> ModelSpec:
+    weights = Asset(stem, "weights", f"{_TPU_WEIGHTS}vild/pretrained_ckpts/{stem}.tar.gz", 4 * numbers, _VILD_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "vild",
+        config,
+        weights,
+        num_columns=1203,
+        trained_on="LVIS base boxes, CLIP's image embeddings of proposals",
+        results=(("LVIS mask AP: rare / common / frequent / all", figures),),
+        preprocess=Canvas(mean_rgb=(0.485, 0.456, 0.406), std_rgb=(0.229, 0.224, 0.225), resize="tf1"),
+        rules=Rules(threshold=0.0, one_class=False),
+        rules_from="of the official evaluation",
+        paste="detectron",
+        paper="arXiv:2104.13921",
+    )
+
+
+_VILD = (
+    _vild("vild-r50", "resnet50_vild", vild.R50, 48_700_000, "16.6 / 19.8 / 28.2 / 22.5"),
+    _vild(
+        "vild-ensemble-r50", "resnet50_vild_ensemble", vild.ENSEMBLE_R50, 65_500_000, "18.0 / 24.7 / 30.6 / 25.9"
+    ),
+    _vild("vild-r152", "resnet152_vild", vild.R152, 83_500_000, "19.6 / 21.6 / 28.5 / 24.0"),
+    _vild(
+        "vild-ensemble-r152", "resnet152_vild_ensemble", vild.ENSEMBLE_R152, 100_300_000, "19.2 / 24.8 / 30.8 / 26.2"
+    ),
+)
+
 _MODELS = (
     _detic(
         "detic-swin-b",
@@ -323,7 +387,7 @@ BUILTIN = ModelSpec(
     knows="drawn things (emoji, icons, stickers)",
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS)}
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS, *_VILD)}
 DEFAULT = BUILTIN.name
 """What is used where a person has chosen none."""
 RECOMMENDED = "detic-swin-b"
