@@ -32,7 +32,8 @@ def resized_size(size_hw: tuple[int, int], short_side: int, max_size: int) -> tu
 class Prepared:
     """A picture as the network takes it.
 
-    resized: uint8 RGB (h, w, 3), or float32, normalised, where that comes before the resize. size_hw: (h, w). original_hw: the picture's size. padded_hw: sides after padding.
+    resized: uint8 RGB (h, w, 3), or float32, normalised, where that comes before the resize.
+    size_hw: (h, w). original_hw: the picture's size. padded_hw: sides after padding.
     """
 
     resized: np.ndarray
@@ -44,7 +45,9 @@ class Prepared:
         """Boxes in network pixels -> in pixels of the picture, clipped to it."""
         (h, w), (height, width) = self.size_hw, self.original_hw
         scaled = boxes_N4 * boxes_N4.new_tensor([width / w, height / h, width / w, height / h])
-        return torch.minimum(scaled.clamp(min=0), boxes_N4.new_tensor([width, height, width, height])) if clip else scaled
+        return (
+            torch.minimum(scaled.clamp(min=0), boxes_N4.new_tensor([width, height, width, height])) if clip else scaled
+        )
 
 
 class Preprocessor:

@@ -33,7 +33,9 @@ class Architecture:
 
 ARCHITECTURES = {
     "detic": Architecture(build_detic, lambda _: detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
-    "detic-c4": Architecture(build_c4, lambda _: detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns),
+    "detic-c4": Architecture(
+        build_c4, lambda _: detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns
+    ),
     "detic-detr": Architecture(
         build_deformable_detr, lambda _: detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
     ),

@@ -1,6 +1,7 @@
 """Weight file -> tensors by name -> our names -> strict load."""
 
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,8 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ovdet_cli.errors import ModelError, OutputError
-from ovdet_cli.models import pickled_arrays
+from ovdet_cli.models import archives, pickled_arrays, tensor_bundle
 from ovdet_cli.models.compact import ROW_SCALE, unpack_rows
+from ovdet_cli.models.tensor_bundle import TensorBundle
 
 KeyMap = tuple[tuple[str, str | None] | tuple[str, str, str], ...]
 """Rows of a pattern for a file's name, our name (None: known and dropped) and, where it differs from PyTorch's, how the
@@ -55,9 +57,14 @@ class _SafetensorsFile(Mapping[str, Tensor]):
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a safetensors or PyTorch file (told apart by content) by their own names.
 
+    A TensorFlow checkpoint is named by its prefix or by one of its files.
     A PyTorch file may hold them under "model" (with optimizer state and the like beside it) or be a plain state dict.
     It is read without running code: a file that wants to run any is refused with ModelError.
     """
+    if tensor_bundle.is_bundle_file(path):
+        path = tensor_bundle.prefix_of(path)
+    if path.with_name(f"{path.name}.index").is_file():
+        return TensorBundle(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -191,7 +198,18 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
 
 
 def convert_checkpoint(source: Path, target: Path) -> None:
-    """Writes the tensors of a checkpoint as safetensors, under their own names; atomic."""
+    """Writes the tensors of a checkpoint, or of the one in an archive, as safetensors; atomic."""
+    if not archives.is_archive(source):
+        return _convert(source, target)
+    folder = archives.free_folder(target.with_name(f".{target.name}.unpacked"))
+    try:
+        archives.unpack(source, folder, lambda name: tensor_bundle.is_bundle_file(Path(name)))
+        _convert(tensor_bundle.find_bundle(folder), target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _convert(source: Path, target: Path) -> None:
     tensors = {}
     seen: set[int] = set()
     for name, tensor in read_checkpoint(source).items():

@@ -76,7 +76,7 @@ def handed_path(asset: Asset) -> Path:
     """Where a person may put the published file: used as it is, or by the next pull if it lies in `downloads`."""
     if asset.bundled:
         return converted_path(asset)
-    if asset.kind == "weights":
+    if asset.kind == "weights" and asset.url.endswith(".pth"):
         return converted_path(asset).with_suffix(".pth")
     if asset.kind == "embeddings":
         return converted_path(asset)
@@ -91,7 +91,7 @@ def download_path(asset: Asset) -> Path:
 def path(asset: Asset) -> Path:
     """The asset's file, or where a pull would put it."""
     by_hand = handed_path(asset)
-    if asset.kind == "weights" and not converted_path(asset).is_file() and by_hand.is_file():
+    if by_hand.suffix == ".pth" and not converted_path(asset).is_file() and by_hand.is_file():
         return by_hand
     return converted_path(asset)
 

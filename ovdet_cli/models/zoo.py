@@ -74,7 +74,9 @@ class Canvas:
 
     def __post_init__(self) -> None:
         if self.side < 1 or self.side % self.multiple:
-            raise UsageError(f"the canvas (--imgsz) of this model must be a multiple of {self.multiple}, not {self.side}")
+            raise UsageError(
+                f"the canvas (--imgsz) of this model must be a multiple of {self.multiple}, not {self.side}"
+            )
 
     @property
     def short_side(self) -> int:
@@ -239,6 +241,7 @@ _FAST = "LVIS box mAP (640/640, threshold 0.3, boxes only)"
 
 _ALL = "LVIS + COCO boxes, ImageNet-21k labels"
 
+
 def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: str) -> ModelSpec:
     weights = Asset(stem, "weights", f"{_TPU_WEIGHTS}vild/pretrained_ckpts/{stem}.tar.gz", 4 * numbers, _VILD_LICENCE)
     return ModelSpec(
@@ -260,9 +263,7 @@ def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: 
 
 _VILD = (
     _vild("vild-r50", "resnet50_vild", vild.R50, 48_700_000, "16.6 / 19.8 / 28.2 / 22.5"),
-    _vild(
-        "vild-ensemble-r50", "resnet50_vild_ensemble", vild.ENSEMBLE_R50, 65_500_000, "18.0 / 24.7 / 30.6 / 25.9"
-    ),
+    _vild("vild-ensemble-r50", "resnet50_vild_ensemble", vild.ENSEMBLE_R50, 65_500_000, "18.0 / 24.7 / 30.6 / 25.9"),
     _vild("vild-r152", "resnet152_vild", vild.R152, 83_500_000, "19.6 / 21.6 / 28.5 / 24.0"),
     _vild(
         "vild-ensemble-r152", "resnet152_vild_ensemble", vild.ENSEMBLE_R152, 100_300_000, "19.2 / 24.8 / 30.8 / 26.2"

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ovdet_cli.models.detic.cascade import zero_shot_scores
 from ovdet_cli.models.detic.config import C4Config
-from ovdet_cli.models.ops.resnet import ResNet, build_stage
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
 from ovdet_cli.models.ops.anchors import anchor_shapes, grid_anchors, per_anchor
 from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas, suppress
 from ovdet_cli.models.ops.pooling import pool_regions
+from ovdet_cli.models.ops.resnet import ResNet, build_stage
 
 _STRIDE = 16
 _AT_ONCE = 128

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovdet_cli.models.detic.config import DeformableDetrConfig
-from ovdet_cli.models.ops.resnet import ResNet
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
 from ovdet_cli.models.ops.deformable_attention import DeformableAttention
+from ovdet_cli.models.ops.resnet import ResNet
 
 _TEMPERATURE = 10_000.0
 

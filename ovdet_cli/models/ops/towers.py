@@ -5,6 +5,7 @@ After tensorflow/tpu 7dc921f, models/official/detection/modeling (Apache-2.0), f
 
 # B pictures, N regions, K channels, M cells x anchors, P bins a side
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -51,14 +52,12 @@ class NormedPyramid(nn.Module):
 
 
 class ProposalTower(nn.Module):
-    """A level (B, K, h, w) -> objectness logits (B, M) and box codes (B, M, 4): shared convolutions, norms of its own."""
+    """Each level (B, K, h, w) -> objectness logits (B, M), box codes (B, M, 4): convolutions shared, norms its own."""
 
     def __init__(self, channels: int, num_levels: int, num_anchors: int, norms: Norms) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
-        self.norms = nn.ModuleList(
-            nn.ModuleList(norms.maps(channels) for _ in self.convs) for _ in range(num_levels)
-        )
+        self.norms = nn.ModuleList(nn.ModuleList(norms.maps(channels) for _ in self.convs) for _ in range(num_levels))
         self.classes = nn.Conv2d(channels, num_anchors, 1)
         self.boxes = nn.Conv2d(channels, 4 * num_anchors, 1)
 
@@ -79,7 +78,7 @@ class RegionTower(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(num_convs))
         self.conv_norms = nn.ModuleList(norms.maps(channels) for _ in range(num_convs))
         widths = [channels * bins * bins] + [hidden] * num_dense
-        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.dense_norms = nn.ModuleList(norms.rows(hidden) for _ in range(num_dense))
 
     def forward(self, pooled: Tensor) -> Tensor:
