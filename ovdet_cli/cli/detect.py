@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -37,6 +37,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         vocab: o.Vocab = None,
         classes: o.Classes = None,
         embeddings: o.Embeddings = None,
+        novel: o.Novel = None,
         model: o.Model = None,
         weights: o.Weights = None,
         output: o.Output = None,
@@ -75,6 +76,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         if output is None:
             folder = Path(f"{inputs.name}-ovdet")
         vocabulary = _vocabulary(vocab, classes)
+        novel_names = None if novel is None else _names_in(novel)
         _check_choices(names, threshold, record_threshold)
         if not quiet:
             _say_inputs(inputs, folder)
@@ -112,7 +114,9 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             detector = _offering_pull(load)
             if not quiet:
                 _say_device(device, detector)
-            words = _offering_pull(lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings))
+            words = _offering_pull(
+                lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings, novel_names)
+            )
             _say_duplicates(words.vocabulary)
             _say_unfamiliar(words)
             job = DetectJob(
@@ -211,6 +215,12 @@ def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary | None":
     named = None if vocab in (None, MODEL) else Vocabulary.load(str(vocab))
     typed = None if classes is None else Vocabulary.from_classes(classes)
     return named + typed if named and typed else named or typed
+
+
+def _names_in(path: Path) -> Sequence[str]:
+    from ovdet_cli.vocabulary.vocabulary import Vocabulary
+
+    return Vocabulary.from_file(path).names
 
 
 def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) -> "Vocabulary":

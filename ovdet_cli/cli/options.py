@@ -41,6 +41,16 @@ Embeddings = Annotated[
     ),
 ]
 
+Novel = Annotated[
+    Path | None,
+    typer.Option(
+        "--novel",
+        metavar="FILE",
+        rich_help_panel=_WORDS,
+        help="Names of the vocabulary that count as novel, one a line (ViLD-ensemble). Default: the official ones.",
+    ),
+]
+
 Model = Annotated[
     str | None,
     typer.Option(

@@ -17,7 +17,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
 from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
-from ovdet_cli.detector.words import Words, prepare_words
+from ovdet_cli.detector.words import Words, novel_classes, prepare_words
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of, recognise
@@ -138,9 +138,15 @@ class Detector:
                 f"the weights hold no classifier of their own ({error.args[0]} is missing); name your words"
             ) from error
 
-    def prepare_words(self, vocabulary: Vocabulary, embeddings: str | Path | None = None) -> Words:
+    def prepare_words(
+        self,
+        vocabulary: Vocabulary,
+        embeddings: str | Path | None = None,
+        novel: Sequence[str] | None = None,
+    ) -> Words:
         """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file.
 
+        novel: names that had no boxes in training, for models that score those otherwise (None: the official ones).
         UsageError where a model with a closed vocabulary is given another one.
         """
         if not self.spec.free_words and (embeddings is not None or vocabulary != self.own_vocabulary()):
@@ -151,7 +157,10 @@ class Detector:
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
-        return replace(words, texts=words.texts.to(self.device))
+        is_novel_C = novel_classes(vocabulary, self.spec, novel)
+        if is_novel_C is not None:
+            is_novel_C = is_novel_C.to(self.device)
+        return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C)
 
     @overload
     def detect(self, images: np.ndarray, vocabulary: Vocabulary | Words) -> Detections: ...
@@ -242,7 +251,7 @@ class Detector:
         """Boxes in network pixels, class ids and scores of the detections of one picture."""
         rows, class_ids, scores = select_detections(
             regions.boxes_R4,
-            self._model.classify(regions, words.texts),
+            self._model.classify(regions, words.texts, words.is_novel_C),
             threshold=self.rules.threshold,
             nms_iou=self.rules.nms_iou,
             max_detections=self.rules.max_detections,

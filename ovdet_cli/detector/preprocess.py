@@ -88,7 +88,7 @@ class CanvasPreprocessor:
         original_hw, side = (image.shape[0], image.shape[1]), self.spec.side
         scale = np.float32(side) / np.float32(max(original_hw))
         h, w = (max(int(np.rint(np.float32(n) * scale)), 1) for n in original_hw)
-        mean, std = np.float32(self.spec.mean_rgb), np.float32(self.spec.std_rgb)
+        mean, std = (np.array(v, np.float32) for v in (self.spec.mean_rgb, self.spec.std_rgb))
         pixels = (image.astype(np.float32) / np.float32(255) - mean) / std
         resize = _resize_tf1 if self.spec.resize == "tf1" else _resize_half_pixel
         return Prepared(resize(pixels, (h, w)), (h, w), original_hw, (side, side))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovdet_cli.detector.familiarity import Acquaintance, acquaint
+from ovdet_cli.errors import UsageError, VocabularyError
 from ovdet_cli.models import store
 from ovdet_cli.models.zoo import TEXT_ENCODERS, ModelSpec, embeddings_of
 from ovdet_cli.vocabulary.cache import EmbeddingCache
@@ -23,7 +24,7 @@ from ovdet_cli.vocabulary.embed import (
     published_embeddings,
     read_embeddings,
 )
-from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
+from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary, lvis_rare
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Words:
     """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
     unfamiliar: tuple[Acquaintance, ...] = ()
     """Names that are far from all that the model has learnt, where its text tower can tell."""
+    is_novel_C: Tensor | None = None
+    """Which classes are novel, where the model scores these otherwise: bool (C,)."""
 
     @cached_property
     def sha256(self) -> str:
@@ -57,12 +60,37 @@ def _published(part: Part, spec: ModelSpec) -> Path | None:
     Where they are not on this machine but the text tower is, the tower does; with neither, MissingAssetError names
     the embeddings, the smaller of the two.
     """
-    asset = embeddings_of(spec.text_encoder).get(part.origin or "")
+    asset = embeddings_of(spec).get(part.origin or "")
     if asset is None:
         return None
     if not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
         return None
     return store.require(asset)
+
+
+def novel_classes(vocabulary: Vocabulary, spec: ModelSpec, novel: Sequence[str] | None) -> Tensor | None:
+    """Which classes are novel, bool (C,): those that a person names, else the model's official default.
+
+    None where that makes no difference to the model. VocabularyError names what the vocabulary does not hold, and
+    UsageError a model that has no use for novel classes.
+    """
+    if not spec.novel:
+        if novel is not None:
+            raise UsageError(f"{spec.name} scores novel classes as all others: leave out --novel")
+        return None
+    if novel is not None:
+        if unknown := [name for name in novel if name not in set(vocabulary.names)]:
+            shown = ", ".join(unknown[:8])
+            raise VocabularyError(f"{len(unknown)} novel names are not in the vocabulary: {shown}")
+        return torch.tensor([name in set(novel) for name in vocabulary.names])
+    if spec.novel == "all":
+        return torch.ones(len(vocabulary), dtype=torch.bool)
+    is_novel = [
+        part.origin in (spec.vocabulary, MODEL) and name in lvis_rare()
+        for part in vocabulary.parts
+        for name in part.names
+    ]
+    return torch.tensor(is_novel)
 
 
 def open_text_encoder(spec: ModelSpec) -> TextEncoder:

@@ -35,8 +35,11 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """Feature pyramid -> the regions of each picture, whose unpadded sizes are given."""
 
     @abstractmethod
-    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
-        """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1]."""
+    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
+        """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1].
+
+        is_novel_C: which classes had no boxes in training, for models that score those otherwise; None: none of them.
+        """
 
     @abstractmethod
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:

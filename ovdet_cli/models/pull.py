@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from ovdet_cli.models import store
 from ovdet_cli.models.download import download, is_offline, mirrored
 from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS, Asset, find_model
 
-_EMBEDDING_ROWS = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
+_EMBEDDING_ROWS = {"lvis": 1203, "vild-lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
 _EMBEDDING_WIDTH = 512  # of CLIP ViT-B/32
+_COLUMNS = {"vild-lvis"}
+"""Embeddings that are published a column a class."""
 
 Progress = Callable[[Asset, int, int | None], None]
 """Called with the asset, the bytes that are here and the bytes there will be (None if unknown)."""
@@ -136,6 +139,8 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
     """Turns the published file into the one that commands read; all at once or not at all."""
     store.make_folder(target.parent)
     if asset.kind == "embeddings":
+        if asset.name in _COLUMNS:
+            _turn(asset, source)
         _check_embeddings(asset, source)
         source.replace(target)
         return
@@ -150,12 +155,26 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
         convert_text_tower(source, target)
 
 
-def _check_embeddings(asset: Asset, file: Path) -> None:
-    """ModelError unless the file is the array of one vector a class that the vocabulary needs."""
+def _load_array(asset: Asset, file: Path) -> Any:
     try:
-        vectors = np.load(file, allow_pickle=False)
+        return np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ModelError(f"{asset.file_name} cannot be read as a numpy array: {error}") from error
+
+
+def _turn(asset: Asset, file: Path) -> None:
+    """Writes a matrix of columns as one of rows, unless a stopped pull has done so already."""
+    vectors = _load_array(asset, file)
+    if isinstance(vectors, np.ndarray) and vectors.ndim == 2 and vectors.shape[0] == _EMBEDDING_WIDTH:
+        part = file.with_name(f".{file.name}.part")
+        with part.open("wb") as target:
+            np.save(target, np.ascontiguousarray(vectors.T))
+        part.replace(file)
+
+
+def _check_embeddings(asset: Asset, file: Path) -> None:
+    """ModelError unless the file is the array of one vector a class that the vocabulary needs."""
+    vectors = _load_array(asset, file)
     rows = _EMBEDDING_ROWS.get(asset.name)
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.shape[1] != _EMBEDDING_WIDTH:
         raise ModelError(

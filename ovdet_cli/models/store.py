@@ -58,10 +58,11 @@ def assets_of(name: str) -> tuple[Asset, ...]:
     if name in TEXT_ENCODERS or name in EMBEDDINGS:
         return (find_asset(name),)
     spec = find_model(name)
-    embeddings = embeddings_of(spec.text_encoder)
+    embeddings = embeddings_of(spec)
     own = embeddings[spec.vocabulary]
     others = (asset for asset in embeddings.values() if asset != own)
-    return own, *others, spec.weights, TEXT_ENCODERS[spec.text_encoder]
+    towers = (TEXT_ENCODERS[spec.text_encoder],) if spec.free_words else ()
+    return own, *others, spec.weights, *towers
 
 
 def converted_path(asset: Asset) -> Path:
@@ -202,7 +203,7 @@ def hash_file(file: Path) -> str:
 def _assets() -> Iterator[Asset]:
     yield from TEXT_ENCODERS.values()
     yield from EMBEDDINGS.values()
-    yield from embeddings_of("builtin-text").values()
+    yield from dict.fromkeys(asset for spec in MODELS.values() for asset in embeddings_of(spec).values())
     yield from (spec.weights for spec in MODELS.values())
 
 

@@ -125,7 +125,13 @@ class ModelSpec:
     """(benchmark, published figure)."""
     text_encoder: str = "clip-vit-b-32"
     """Asset whose text tower the classifier was trained with."""
+    embeddings: Literal["detic", "vild", "builtin"] = "detic"
+    """Whose published embeddings of built-in vocabularies are its."""
     prompt: str = "a {}"
+    """A template with {} in the name's place, or the name of a set of templates."""
+    novel: Literal["", "lvis-rare", "all"] = ""
+    """Where novel classes are scored otherwise than base ones: which are novel if a person names none. "lvis-rare": of
+    LVIS's list, or the checkpoint's own, the rare ones, and of other words none. Empty: it makes no difference."""
     vocabulary: str = "lvis"
     """Built-in vocabulary when no words are given."""
     column_names: str = "lvis"
@@ -167,15 +173,19 @@ EMBEDDINGS = {
         ("objects365", "o365_clip_a+cnamefix.npy", 373_888),
     )
 }
+EMBEDDINGS["vild-lvis"] = Asset(
+    "vild-lvis", "embeddings", f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy", 2_463_872, _VILD_LICENCE
+)
 _EMBEDDINGS_OF = {
-    "clip-vit-b-32": EMBEDDINGS,
-    "builtin-text": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
+    "detic": {name: EMBEDDINGS[name] for name in ("lvis", "coco", "openimages", "objects365")},
+    "vild": {"lvis": EMBEDDINGS["vild-lvis"]},
+    "builtin": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
 }
 
 
-def embeddings_of(text_encoder: str) -> dict[str, Asset]:
-    """Built-in vocabulary -> its ready embeddings by that text tower."""
-    return _EMBEDDINGS_OF[text_encoder]
+def embeddings_of(spec: ModelSpec) -> dict[str, Asset]:
+    """Built-in vocabulary -> its published embeddings for a model."""
+    return _EMBEDDINGS_OF[spec.embeddings]
 
 
 # Parameters of the four layouts without their classifier columns (../tests count them again), for sizes.
@@ -252,6 +262,9 @@ def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: 
         weights,
         num_columns=1203,
         trained_on="LVIS base boxes, CLIP's image embeddings of proposals",
+        embeddings="vild",
+        prompt="vild",
+        novel="lvis-rare" if config.has_image_tower else "",
         results=(("LVIS mask AP: rare / common / frequent / all", figures),),
         preprocess=Canvas(mean_rgb=(0.485, 0.456, 0.406), std_rgb=(0.229, 0.224, 0.225), resize="tf1"),
         rules=Rules(threshold=0.0, one_class=False),
@@ -379,6 +392,7 @@ BUILTIN = ModelSpec(
     trained_on="drawn scenes of emoji and icons",
     results=(),
     text_encoder="builtin-text",
+    embeddings="builtin",
     prompt="{}",
     vocabulary="builtin",
     column_names="builtin",

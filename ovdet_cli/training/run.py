@@ -25,7 +25,7 @@ from ovdet_cli.models.detic.model import Detic
 from ovdet_cli.models.zoo import ModelSpec, find_model
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.config import TrainConfig
-from ovdet_cli.training.data import TrainingData, open_boxes, open_data, phases_of
+from ovdet_cli.training.data import TrainingData, open_boxes, open_data, phases_of, preprocess_of
 from ovdet_cli.training.loop import Loop, LoopConfig, Progress, Window, autocast
 from ovdet_cli.training.measuring import measure
 from ovdet_cli.training.samples import Sample
@@ -127,7 +127,7 @@ class TrainingRun:
         samples = self._fresh_scenes() if self.data.artwork is not None else self._evaluation_pictures()
         # Pictures of one size go through the network together, others each alone.
         batch = 8 if self.data.artwork is not None else 1
-        return measure(trained.detector, texts, samples, self.spec.preprocess, self.data.names, batch)
+        return measure(trained.detector, texts, samples, preprocess_of(self.spec), self.data.names, batch)
 
     def _fresh_scenes(self) -> Iterator[Sample]:
         assert self.data.artwork is not None

@@ -31,6 +31,7 @@ from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.calibration import fit_calibration
 from ovdet_cli.training.categories import load_categories
 from ovdet_cli.training.config import read_config
+from ovdet_cli.training.data import preprocess_of
 from ovdet_cli.training.loop import Progress
 from ovdet_cli.training.measuring import AP_RULES, Found, detect_samples, results_of, truth_of
 from ovdet_cli.training.package import TEXT, package_builtin
@@ -166,7 +167,7 @@ def _detect(
             samples.append(dataclasses.replace(sample, masks=None))
             yield sample
 
-    return detect_samples(model, texts_CD, drawn(), BUILTIN.preprocess, rules), samples
+    return detect_samples(model, texts_CD, drawn(), preprocess_of(BUILTIN), rules), samples
 
 
 def _model(folder: Path) -> OpenVocabularyDetector:

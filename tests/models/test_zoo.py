@@ -30,18 +30,27 @@ PUBLISHED = {
     "BoxSup-DeformDETR_L_R50_4x": "31.7 / 21.4",
     "Detic_DeformDETR_LI_R50_4x_ft4x": "32.5 / 26.2",
 }
+PUBLISHED_VILD = {
+    "resnet50_vild": "16.6 / 19.8 / 28.2 / 22.5",
+    "resnet50_vild_ensemble": "18.0 / 24.7 / 30.6 / 25.9",
+    "resnet152_vild": "19.6 / 21.6 / 28.5 / 24.0",
+    "resnet152_vild_ensemble": "19.2 / 24.8 / 30.8 / 26.2",
+}
 SPECS = [spec for spec in zoo.MODELS.values() if spec != zoo.BUILTIN]
+DETIC = [spec for spec in SPECS if spec.architecture.startswith("detic")]
+VILD = [spec for spec in SPECS if spec.architecture == "vild"]
 
 
 def test_all_of_detic_is_here_and_our_own_before_them() -> None:
-    assert {spec.stem for spec in SPECS} == set(PUBLISHED)
-    assert len(SPECS) == len(PUBLISHED) == 22
+    assert {spec.stem for spec in DETIC} == set(PUBLISHED)
+    assert len(DETIC) == len(PUBLISHED) == 22
+    assert {spec.stem for spec in VILD} == set(PUBLISHED_VILD)
     assert list(zoo.MODELS) == [zoo.DEFAULT, *(spec.name for spec in SPECS)]
 
 
 def test_all_that_the_built_in_model_needs_is_bundled() -> None:
     spec = zoo.BUILTIN
-    embeddings = zoo.embeddings_of(spec.text_encoder)
+    embeddings = zoo.embeddings_of(spec)
     assets = [spec.weights, zoo.TEXT_ENCODERS[spec.text_encoder], *embeddings.values()]
     assert all(asset.bundled and not asset.url for asset in assets)
     assert list(embeddings) == [spec.vocabulary]
@@ -49,7 +58,17 @@ def test_all_that_the_built_in_model_needs_is_bundled() -> None:
     assert not any(asset.bundled for asset in (*zoo.EMBEDDINGS.values(), *(s.weights for s in SPECS)))
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", VILD, ids=lambda spec: spec.name)
+def test_an_entry_of_vild(spec: zoo.ModelSpec) -> None:
+    assert PUBLISHED_VILD[spec.stem] in [figure for _, figure in spec.results]
+    folder = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/vild/"
+    assert spec.weights.url == f"{folder}pretrained_ckpts/{spec.stem}.tar.gz"
+    assert zoo.embeddings_of(spec)["lvis"].url == f"{folder}weights/clip_synonym_prompt.npy"
+    assert spec.config.backbone_name == spec.stem.split("_")[0]
+    assert spec.config.has_image_tower == ("ensemble" in spec.stem) == bool(spec.novel)
+
+
+@pytest.mark.parametrize("spec", DETIC, ids=lambda spec: spec.name)
 def test_an_entry(spec: zoo.ModelSpec) -> None:
     assert PUBLISHED[spec.stem] in [figure for _, figure in spec.results]
     assert spec.weights.url == f"https://dl.fbaipublicfiles.com/detic/{spec.stem}.pth"
@@ -76,7 +95,7 @@ def test_names_are_one_space_without_doubles() -> None:
 def test_file_names_do_not_collide() -> None:
     assets = [*(spec.weights for spec in SPECS), *zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
     assets = [asset for asset in assets if not asset.bundled]
-    assert len({asset.file_name for asset in assets}) == len(assets) == 27
+    assert len({asset.file_name for asset in assets}) == len(assets) == 32
     assert all(asset.url.startswith("https://") for asset in assets)
 
 
@@ -92,5 +111,5 @@ def test_an_unknown_name_is_told_near_ones(name: str) -> None:
 
 
 def test_sizes_of_embeddings_follow_from_their_shape() -> None:
-    rows = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
+    rows = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365, "vild-lvis": 2 * 1203}  # the last float32
     assert {name: (asset.size - 128) / 1024 for name, asset in zoo.EMBEDDINGS.items()} == rows

@@ -118,7 +118,7 @@ class DeticC4(OpenVocabularyDetector):
         embeddings, deltas = zip(*found, strict=True)
         return torch.cat(embeddings), torch.cat(deltas)
 
-    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
+    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
         """Scores (R, C): the class's probability alone; objectness has no part in them."""
         return zero_shot_scores(regions.features_RSD, texts, [(self.config.temperature, 0.0)])
 

@@ -83,7 +83,7 @@ class Detic(OpenVocabularyDetector):
         stages = cast("list[CascadeStage]", list(self.stages))
         return [fixed if (learned := stage.learned_scale()) is None else learned for stage in stages]
 
-    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
+    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
         scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales())
         scores_RC = scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()

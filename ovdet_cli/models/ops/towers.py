@@ -64,7 +64,7 @@ class ProposalTower(nn.Module):
     def forward(self, pyramid: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         found = []
         for x, norms in zip(pyramid, self.norms, strict=True):
-            for conv, norm in zip(self.convs, norms, strict=True):  # type: ignore[arg-type]  # a ModuleList is iterable
+            for conv, norm in zip(self.convs, norms.children(), strict=True):
                 x = F.relu(norm(conv(x)))
             found.append((per_anchor(self.classes(x), 1).squeeze(-1), per_anchor(self.boxes(x), 4)))
         return found

@@ -1,7 +1,7 @@
 """ViLD and ViLD-ensemble (arXiv:2104.13921): Mask R-CNN whose region embeddings live in CLIP's space.
 
-Follows tensorflow/tpu 7dc921f, models/official/detection/projects/vild (Apache-2.0) at inference. Not verified, for want
-of them: the published weights' values, `clip_synonym_prompt.npy`, and the SavedModel of the demo notebook. Knowing
+Follows tensorflow/tpu 7dc921f, models/official/detection/projects/vild (Apache-2.0) at inference. Not verified, as they
+cannot be had: the published weights, `clip_synonym_prompt.npy`, and the SavedModel of the demo notebook. Knowing
 differences: boxes are x1 y1 x2 y2; the classifier's columns come in as text embeddings (the checkpoint's own copy of
 them is left aside); what TensorFlow's versions do differently, the suppression of inverted boxes, is not followed.
 """
