@@ -52,6 +52,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         nms: o.NmsIou = None,
         max_det: o.MaxDet = None,
         one_class: o.OneClass = None,
+        post: o.Post = "official",
         imgsz: o.ShortSide = None,
         max_size: o.MaxSize = None,
         every: o.Every = 1,
@@ -107,6 +108,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                     max_size=max_size,
                     masks=not no_masks,
                     batch=batch,
+                    post=post,
                 )
 
             if run_folder:

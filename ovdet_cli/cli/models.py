@@ -149,6 +149,8 @@ def _figures(spec: "ModelSpec") -> str:
 
 
 def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
+    from ovdet_cli.models.zoo import Canvas
+
     return {
         "name": spec.name,
         "official_name": spec.stem,
@@ -162,6 +164,8 @@ def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
         "prompt": spec.prompt,
         "vocabulary": spec.vocabulary,
         "masks": spec.has_masks,
+        "novel": spec.novel,
+        "posts": list(spec.posts),
         "paper": spec.paper,
         "defaults_from": spec.rules_from,
         "defaults": {
@@ -169,6 +173,7 @@ def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
             "nms_iou": spec.rules.nms_iou,
             "max_detections": spec.rules.max_detections,
             "one_class_per_box": spec.rules.one_class,
+            "canvas": isinstance(spec.preprocess, Canvas),
             "short_side": spec.preprocess.short_side,
             "max_size": spec.preprocess.max_size,
         },
@@ -217,13 +222,21 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
     else:
         yield "free words", f"no: its own {facts['num_columns']} classes, those of {facts['vocabulary']}"
+    if facts["novel"]:
+        yield "novel classes", f"scored otherwise: --novel FILE names them (default: {facts['novel']})"
     yield "masks", "yes" if facts["masks"] else "no"
     yield "defaults", f"{facts['defaults_from']}:"
     yield "  threshold", f"{rules['threshold']} (a score is above it)"
     yield "  NMS", f"IoU {rules['nms_iou']} within a class" if rules["nms_iou"] < 1 else "none"
     yield "  detections", f"at most {rules['max_detections']} a picture"
+    if facts["posts"]:
+        yield "  other rules", f"--post {', '.join(facts['posts'])}"
     yield "  classes", "one per box (its best)" if rules["one_class_per_box"] else "several per box"
-    yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
+    if rules["canvas"]:
+        side = rules["short_side"]
+        yield "  picture size", f"fitted into {side} x {side} (--imgsz sets it), small ones enlarged"
+    else:
+        yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
     yield "licence", weights["licence"]
     if weights["is_bundled"]:
         yield "on disk", f"comes with ovdet: {weights['path']} ({size_text(weights['size'])})"

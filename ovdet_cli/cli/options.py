@@ -122,6 +122,16 @@ OneClass = Annotated[
     ),
 ]
 
+Post = Annotated[
+    str,
+    typer.Option(
+        "--post",
+        metavar="RULES",
+        rich_help_panel=_DETECTION,
+        help="Rules that make detections of regions: official, or vild-demo for those of ViLD's notebook.",
+    ),
+]
+
 Output = Annotated[
     str | None,
     typer.Option(

@@ -24,7 +24,8 @@ from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import DEFAULT, MODELS, Canvas, ModelSpec, Preprocess, Rules, find_model
+from ovdet_cli.models.vild.demo import BACKGROUND, select_as_demo
+from ovdet_cli.models.zoo import DEFAULT, MODELS, OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
 Facts = TypeVar("Facts", Rules, Preprocess, Canvas)
@@ -55,7 +56,7 @@ class Detector:
     threshold, nms_iou, max_detections, one_class: the model's `Rules`; short_side, max_size: the network input's
     size in pixels; None stands for the model's official default. masks: whether to run the mask head. batch: pictures
     that go through the network together, at most (default: 8 on an NVIDIA GPU, else 1); halved for good when memory
-    runs out.
+    runs out. post: whose rules make detections of scored regions, one of the model's `posts`.
     Raises MissingAssetError where weights are not on this machine; nothing is ever downloaded here.
     """
 
@@ -74,6 +75,7 @@ class Detector:
         max_size: int | None = None,
         masks: bool = True,
         batch: int | None = None,
+        post: str = OFFICIAL,
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError(f"the batch must be at least 1, not {batch}")
@@ -96,6 +98,10 @@ class Detector:
         load_weights(self._model, self._tensors, architecture.key_map(self.spec.config), str(self.weights))
         self._model.to(self.device)
         self._preprocessor = make_preprocessor(_resized(self.spec, short_side, max_size))
+        if post != OFFICIAL and post not in self.spec.posts:
+            known = ", ".join((OFFICIAL, *self.spec.posts))
+            raise UsageError(f"{self.spec.name} knows no rules called {post!r}; it knows {known}")
+        self.post = post
         self.with_masks = masks and self.spec.has_masks
         self._paste_rule = self.spec.paste if self.with_masks else None
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
@@ -157,6 +163,9 @@ class Detector:
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
+        if self.post == VILD_DEMO and embeddings is None:
+            background = prepare_words(Vocabulary([BACKGROUND]), self.spec, None, None).texts[0]
+            words = replace(words, background_D=background.to(self.device))
         is_novel_C = novel_classes(vocabulary, self.spec, novel)
         if is_novel_C is not None:
             is_novel_C = is_novel_C.to(self.device)
@@ -223,7 +232,7 @@ class Detector:
         with exact_float32():
             pyramid = self._extract(pixels)
             regions = self._model.propose(pyramid, [p.size_hw for p in pictures])
-            chosen = [self._choose(r, words) for r in regions]
+            chosen = [self._choose(r, p, words) for r, p in zip(regions, pictures, strict=True)]
             masks = None
             if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
@@ -247,8 +256,15 @@ class Detector:
         log.warning("%s overflows in this model: float32 is used for this batch", self.dtype)
         return self._model.extract(pixels)
 
-    def _choose(self, regions: Regions, words: Words) -> tuple[Tensor, Tensor, Tensor]:
+    def _choose(self, regions: Regions, picture: Prepared, words: Words) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes in network pixels, class ids and scores of the detections of one picture."""
+        if self.post == VILD_DEMO:
+            in_picture = picture.to_original(regions.boxes_R4, clip=False)
+            rows, class_ids, scores = select_as_demo(
+                regions, in_picture, words.texts, words.background_D, self.rules.max_detections
+            )
+            kept = scores > self.rules.threshold
+            return regions.boxes_R4[rows[kept]], class_ids[kept], scores[kept]
         rows, class_ids, scores = select_detections(
             regions.boxes_R4,
             self._model.classify(regions, words.texts, words.is_novel_C),

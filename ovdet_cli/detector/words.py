@@ -40,6 +40,8 @@ class Words:
     """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
     unfamiliar: tuple[Acquaintance, ...] = ()
     """Names that are far from all that the model has learnt, where its text tower can tell."""
+    background_D: Tensor | None = None
+    """Embedding of the word "background", where the rules want it (`--post vild-demo`)."""
     is_novel_C: Tensor | None = None
     """Which classes are novel, where the model scores these otherwise: bool (C,)."""
 

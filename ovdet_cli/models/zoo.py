@@ -14,6 +14,10 @@ _VILD_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
 _DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
 
 
+OFFICIAL, VILD_DEMO = "official", "vild-demo"
+"""Rules that make detections of scored regions: `Rules`, or those of ViLD's demo notebook."""
+
+
 @dataclass(frozen=True)
 class Asset:
     """A published file that `models pull` brings."""
@@ -142,6 +146,8 @@ class ModelSpec:
     """Whether words of a user's can be asked for; if not, the checkpoint's own classes alone."""
     rules_from: str = "of the official demo"
     """Whose setting the rules are, for people."""
+    posts: tuple[str, ...] = ()
+    """Other rules than the official ones that regions can be made detections by."""
     has_masks: bool = True
     paste: Literal["detectron2", "detectron"] = "detectron2"
     """How masks get into the picture: at the cells' centres, or from a box of whole pixels grown by a cell."""
@@ -269,6 +275,7 @@ def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: 
         preprocess=Canvas(mean_rgb=(0.485, 0.456, 0.406), std_rgb=(0.229, 0.224, 0.225), resize="tf1"),
         rules=Rules(threshold=0.0, one_class=False),
         rules_from="of the official evaluation",
+        posts=(VILD_DEMO,),
         paste="detectron",
         paper="arXiv:2104.13921",
     )

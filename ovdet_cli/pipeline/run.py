@@ -320,6 +320,7 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "nms_iou": rules.nms_iou,
             "max_detections": rules.max_detections,
             "one_class": rules.one_class,
+            "post": detector.post,
             "short_side": preprocess.short_side,
             "max_size": preprocess.max_size,
             "masks": detector.with_masks,

@@ -45,6 +45,11 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}_{number}" if number else name
 
 
+def _unnamed_norm(number: int) -> str:
+    """The ResNet-152 archives were made by a program that called the norm otherwise."""
+    return _numbered("batch_normalization(?:_sim_clr)?", number)
+
+
 def _backbone(config: VildConfig) -> Iterator[tuple[str, str] | tuple[str, str, str]]:
     convs = ["stem.conv1"]
     for stage, blocks in enumerate(config.blocks, start=2):
@@ -53,9 +58,7 @@ def _backbone(config: VildConfig) -> Iterator[tuple[str, str] | tuple[str, str, 
             convs += [f"res{stage}.{block}.{name}" for name in names]
     for number, conv in enumerate(convs):
         yield rf"resnet\d+/{_numbered('conv2d', number)}/kernel", f"backbone.{conv}.weight", "conv"
-        # The ResNet-152 archives were made by a program that called the norm otherwise.
-        suffix = f"_{number}" if number else ""
-        yield from _norm(rf"resnet\d+/batch_normalization(?:_sim_clr)?{suffix}", f"backbone.{conv}.norm")  # type: ignore[misc]
+        yield from _norm(rf"resnet\d+/{_unnamed_norm(number)}", f"backbone.{conv}.norm")  # type: ignore[misc]
 
 
 def _pyramid() -> KeyMap:
@@ -85,11 +88,10 @@ def _tower(ours: str, prefix: str, first_norm: int) -> KeyMap:
     underscore, dash = (f"{prefix}_", f"{prefix}-") if prefix else ("", "")
     for i in range(4):
         rows += _layer(f"{_HEAD}{underscore}conv_{i}", f"{ours}.tower.convs.{i}", "conv")
-        norm = _numbered("batch_normalization", first_norm + i)
-        rows += _norm(f"{_HEAD}{norm}", f"{ours}.tower.conv_norms.{i}")
+        rows += _norm(f"{_HEAD}{_unnamed_norm(first_norm + i)}", f"{ours}.tower.conv_norms.{i}")
     for i, (name, layout) in enumerate((("fc6", "dense of map"), ("fc7", "dense"))):
         rows += _layer(f"{_HEAD}{underscore}{name}", f"{ours}.tower.dense.{i}", layout)
-        rows += _norm(f"{_HEAD}batch_normalization_{first_norm + 4 + i}", f"{ours}.tower.dense_norms.{i}")
+        rows += _norm(f"{_HEAD}{_unnamed_norm(first_norm + 4 + i)}", f"{ours}.tower.dense_norms.{i}")
     return rows + _layer(f"{_HEAD}{dash}project-to-clip", f"{ours}.project", "dense")
 
 
@@ -98,7 +100,7 @@ def _masks() -> KeyMap:
     for i in range(4):
         rows += _layer(f"mask_head/mask-conv-l{i}", f"mask_head.convs.{i}", "conv")
     for i in range(5):
-        rows += _norm(f"mask_head/{_numbered('batch_normalization', i)}", f"mask_head.norms.{i}")
+        rows += _norm(f"mask_head/{_unnamed_norm(i)}", f"mask_head.norms.{i}")
     return rows + _layer("mask_head/mask_fcn_logits", "mask_head.predictor", "conv")
 
 

@@ -110,7 +110,8 @@ class Vild(OpenVocabularyDetector):
         """
         texts = F.normalize(texts, dim=-1)
         background_1D = F.normalize(self.background, dim=0)[None]
-        own = [texts] * regions.features_RSD.shape[1] if texts.dim() == 2 else list(texts)
+        # Both towers have the same texts; a checkpoint's own are there once.
+        own = texts.view(-1, *texts.shape[-2:]).expand(regions.features_RSD.shape[1], -1, -1)
         logits = regions.features_RSD[:, 0] @ torch.cat((background_1D, own[0])).T
         text_RC = (self.config.temperature * logits).softmax(dim=1)[:, 1:]
         if self.image_tower is None:
