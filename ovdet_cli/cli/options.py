@@ -63,7 +63,7 @@ Model = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", rich_help_panel=_MODEL, help="A local checkpoint: .pth, .safetensors, or TensorFlow's .index."),
+    typer.Option("--weights", metavar="FILE", rich_help_panel=_MODEL, help="A checkpoint: .pth, .safetensors, .index."),
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", rich_help_panel=_MODEL, help="auto, cpu, cuda, cuda:N or mps.")

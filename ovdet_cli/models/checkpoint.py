@@ -26,6 +26,11 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "conv": lambda t: t.permute(3, 2, 0, 1),  # [height, width, in, out]
     # TensorFlow's transposed convolution: [height, width, out, in].
     "deconv": lambda t: t.permute(3, 2, 0, 1),
+    # Flax's transposed convolution: [height, width, in, out], turned by half a circle.
+    "flipped deconv": lambda t: t.flip(0, 1).permute(2, 3, 0, 1),
+    "heads out": lambda t: t.flatten(1).T,  # [in, heads, width of a head]
+    "heads in": lambda t: t.flatten(0, 1).T,  # [heads, width of a head, out]
+    "flat": lambda t: t.flatten(),
     # A dense layer on a flattened map, whose 7 x 7 x channels inputs come row by row with the channels last.
     "dense of map": lambda t: t.reshape(7, 7, -1, t.shape[-1]).permute(3, 2, 0, 1).flatten(1),
 }

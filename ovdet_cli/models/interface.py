@@ -5,6 +5,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -23,6 +24,24 @@ class Regions:
     features_RSD: Tensor
 
 
+@dataclass(frozen=True)
+class TextRows:
+    """What stands around the classes' texts where a softmax runs over a table of fixed height.
+
+    background_D: the first row. empty_D: what the table is filled up with behind the classes. height: of the table; a
+    longer list of classes has no padding.
+    """
+
+    background_D: Tensor
+    empty_D: Tensor
+    height: int
+
+    def around(self, texts_CD: Tensor) -> Tensor:
+        """The whole table: background, classes, padding."""
+        missing = max(self.height - 1 - len(texts_CD), 0)
+        return torch.cat((self.background_D[None], texts_CD, self.empty_D.expand(missing, -1)))
+
+
 class OpenVocabularyDetector(nn.Module, ABC):
     """A detector cut in two: `extract` and `propose` never see a word, `classify` never sees a picture."""
 
@@ -35,10 +54,14 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """Feature pyramid -> the regions of each picture, whose unpadded sizes are given."""
 
     @abstractmethod
-    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
+    def classify(
+        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+    ) -> Tensor:
         """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1].
 
-        is_novel_C: which classes had no boxes in training, for models that score those otherwise; None: none of them.
+        is_novel_C: which classes had no boxes in training, for models that score those otherwise; None: the model's
+        usual way. rows: for models whose softmax runs over a table of fixed height; the scores of its padding then
+        stand behind those of the classes, for suppression to see.
         """
 
     @abstractmethod

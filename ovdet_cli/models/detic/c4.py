@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ovdet_cli.models.detic.cascade import zero_shot_scores
 from ovdet_cli.models.detic.config import C4Config
-from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
+from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.anchors import anchor_shapes, grid_anchors, per_anchor
 from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas, suppress
 from ovdet_cli.models.ops.pooling import pool_regions
@@ -118,7 +118,9 @@ class DeticC4(OpenVocabularyDetector):
         embeddings, deltas = zip(*found, strict=True)
         return torch.cat(embeddings), torch.cat(deltas)
 
-    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
+    def classify(
+        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+    ) -> Tensor:
         """Scores (R, C): the class's probability alone; objectness has no part in them."""
         return zero_shot_scores(regions.features_RSD, texts, [(self.config.temperature, 0.0)])
 

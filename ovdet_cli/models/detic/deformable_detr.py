@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovdet_cli.models.detic.config import DeformableDetrConfig
-from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
+from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.deformable_attention import DeformableAttention
 from ovdet_cli.models.ops.resnet import ResNet
 
@@ -177,7 +177,9 @@ class DeformableDetr(OpenVocabularyDetector):
         positions, queries = self.query_norm(self.query_project(embedded)).chunk(2, dim=-1)
         return queries, positions, boxes
 
-    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
+    def classify(
+        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+    ) -> Tensor:
         """Scores (R, C) by the checkpoint's own columns (1, C, D + 1), see `keys.own_detr_columns`."""
         return (regions.features_RSD[:, 0] @ texts.view(-1, texts.shape[-1]).T).sigmoid_()
 

@@ -10,8 +10,6 @@ import math
 import torch
 from torch import Tensor
 
-from ovdet_cli.models.ops.boxes import suppress
-
 _MAX_LOG_SCALE = math.log(1000.0 / 16)
 
 
@@ -39,11 +37,3 @@ def clip_to_canvas(boxes_N4: Tensor, canvas_hw: tuple[int, int]) -> Tensor:
 def best_rows(scores_N: Tensor, count: int) -> Tensor:
     """Rows of the highest scores, falling; of equal ones the first comes first, as in TensorFlow's top_k."""
     return scores_N.sort(descending=True, stable=True).indices[:count]
-
-
-def suppress_level(boxes_N4: Tensor, scores_N: Tensor, iou: float, count: int) -> Tensor:
-    """Rows that survive class-agnostic suppression, surest first; boxes of zeros count as gone already."""
-    is_box = (boxes_N4 != 0).any(dim=1)
-    rows = torch.nonzero(is_box).squeeze(1)
-    kept = suppress(boxes_N4[rows], scores_N[rows], torch.zeros_like(rows), iou)[:count]
-    return rows[kept]

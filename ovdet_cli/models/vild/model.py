@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
+from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.anchors import anchor_shapes, grid_anchors
-from ovdet_cli.models.ops.plus_one_boxes import best_rows, clip_to_canvas, decode_plus_one, suppress_level
+from ovdet_cli.models.ops.plus_one_boxes import clip_to_canvas, decode_plus_one
 from ovdet_cli.models.ops.pooling import sample_regions
+from ovdet_cli.models.ops.proposals import pick_proposals, suppressing
 from ovdet_cli.models.ops.resnet import ResNet
 from ovdet_cli.models.ops.towers import BATCH_NORMS, MaskTower, NormedPyramid, ProposalTower, RegionTower, in_parts
 from ovdet_cli.models.vild.config import VildConfig
@@ -77,19 +78,17 @@ class Vild(OpenVocabularyDetector):
             anchors_M4 = grid_anchors(shapes, (level.shape[2], level.shape[3]), 2**number, offset=0.5)
             boxes_BM4 = clip_to_canvas(decode_plus_one(codes_BM4.float(), anchors_M4), canvas_hw)
             levels.append((boxes_BM4, logits_BM.float().sigmoid()))
-        return [self._gather([(boxes[b], scores[b]) for boxes, scores in levels]) for b in range(len(pyramid[0]))]
-
-    def _gather(self, levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """A picture's proposals from those of its levels."""
         found = []
-        for boxes_M4, scores_M in levels:
-            rows = best_rows(scores_M, self.config.pre_nms_top)
-            kept = rows[suppress_level(boxes_M4[rows], scores_M[rows], self.config.proposal_iou, len(rows))]
-            found.append((boxes_M4[kept], scores_M[kept]))
-        boxes, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
-        rows = best_rows(scores, self.config.num_proposals)
-        missing = self.config.num_proposals - len(rows)
-        return F.pad(boxes[rows], (0, 0, 0, missing)), F.pad(scores[rows], (0, missing), value=-1.0)
+        for b in range(len(pyramid[0])):
+            boxes_R4, scores_R = pick_proposals(
+                [(boxes[b], scores[b]) for boxes, scores in levels],
+                suppressing(self.config.proposal_iou),
+                pre_nms_top=self.config.pre_nms_top,
+                count=self.config.num_proposals,
+            )
+            missing = self.config.num_proposals - len(boxes_R4)
+            found.append((F.pad(boxes_R4, (0, 0, 0, missing)), F.pad(scores_R, (0, missing), value=-1.0)))
+        return found
 
     def refine(self, pyramid: list[Tensor], boxes_R4: Tensor, objectness_R: Tensor) -> Regions:
         """One picture's proposals -> regions; empty proposals pass through the heads like any other."""
@@ -102,7 +101,9 @@ class Vild(OpenVocabularyDetector):
             clip_to_canvas(moved, _canvas_of(pyramid)), objectness_R.clamp(min=0), torch.stack(features, dim=1)
         )
 
-    def classify(self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None) -> Tensor:
+    def classify(
+        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+    ) -> Tensor:
         """Scores (R, C): the text tower's probabilities beside the learned background; with an image tower, joined.
 
         ViLD-ensemble (section 3.4): the geometric mean of both towers' probabilities, the text tower's weighing 2/3
