@@ -38,6 +38,8 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         classes: o.Classes = None,
         embeddings: o.Embeddings = None,
         novel: o.Novel = None,
+        background: o.Background = None,
+        text_rows: o.TextRows = None,
         model: o.Model = None,
         weights: o.Weights = None,
         output: o.Output = None,
@@ -117,7 +119,9 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             if not quiet:
                 _say_device(device, detector)
             words = _offering_pull(
-                lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings, novel_names)
+                lambda: detector.prepare_words(
+                    _resolve(vocabulary, vocab, detector), embeddings, novel_names, background, text_rows
+                )
             )
             _say_duplicates(words.vocabulary)
             _say_unfamiliar(words)
@@ -232,7 +236,7 @@ def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) 
     if vocab == MODEL:
         own = detector.own_vocabulary()
         return own + vocabulary if vocabulary else own
-    if vocabulary is None and not detector.spec.free_words:
+    if vocabulary is None and detector.spec.words == "closed":
         return detector.own_vocabulary()
     return vocabulary or Vocabulary.built_in(detector.spec.vocabulary)
 

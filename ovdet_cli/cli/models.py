@@ -56,7 +56,7 @@ def list_models(json: Json = False) -> None:
     licences = sorted({spec.weights.licence for spec in zoo.MODELS.values()})
     console.out.print()
     closed = [spec.name for spec in zoo.MODELS.values() if not spec.free_words]
-    words = f"free words: yes, but for {', '.join(closed)} (closed vocabularies)"
+    words = f"free words: yes; no: {', '.join(closed)} (`ovdet models info NAME` says which words then)"
     for line in (mark, words, f"licence: {'; '.join(licences)}"):
         console.out.print(Text(line), soft_wrap=True)
 
@@ -159,6 +159,7 @@ def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
         "trained_on": spec.trained_on,
         "results": dict(spec.results),
         "free_words": spec.free_words,
+        "words": spec.words,
         "num_columns": spec.num_columns,
         "text_encoder": spec.text_encoder,
         "prompt": spec.prompt,
@@ -220,6 +221,8 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if facts["free_words"]:
         yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}'
         yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
+    elif facts["words"] == "embedded":
+        yield "free words", "no: its text tower was never published; words with embeddings (--vocab lvis, --embeddings)"
     else:
         yield "free words", f"no: its own {facts['num_columns']} classes, those of {facts['vocabulary']}"
     if facts["novel"]:

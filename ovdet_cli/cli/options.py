@@ -47,7 +47,26 @@ Novel = Annotated[
         "--novel",
         metavar="FILE",
         rich_help_panel=_WORDS,
-        help="Names of the vocabulary that count as novel, one a line (ViLD-ensemble). Default: the official ones.",
+        help="ViLD-ensemble, DITO, F-VLM: names that count as novel, one a line. Default: the official ones.",
+    ),
+]
+
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="FILE",
+        rich_help_panel=_WORDS,
+        help="DITO, F-VLM: embeddings of the background and of the padding, two rows. Default: the official ones.",
+    ),
+]
+TextRows = Annotated[
+    int | None,
+    typer.Option(
+        "--text-rows",
+        min=1,
+        rich_help_panel=_WORDS,
+        help="DITO, F-VLM: rows that the texts are padded to. Default: the official 1204 or 91.",
     ),
 ]
 

@@ -17,7 +17,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
 from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
-from ovdet_cli.detector.words import Words, novel_classes, prepare_words
+from ovdet_cli.detector.words import Words, novel_classes, prepare_words, text_rows
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of, recognise
@@ -149,13 +149,16 @@ class Detector:
         vocabulary: Vocabulary,
         embeddings: str | Path | None = None,
         novel: Sequence[str] | None = None,
+        background: Path | None = None,
+        num_rows: int | None = None,
     ) -> Words:
         """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file.
 
         novel: names that had no boxes in training, for models that score those otherwise (None: the official ones).
+        background, num_rows: see `words.text_rows`.
         UsageError where a model with a closed vocabulary is given another one.
         """
-        if not self.spec.free_words and (embeddings is not None or vocabulary != self.own_vocabulary()):
+        if self.spec.words == "closed" and (embeddings is not None or vocabulary != self.own_vocabulary()):
             raise UsageError(
                 f"{self.spec.name} has a closed vocabulary of {self.spec.num_columns} classes: leave out --vocab, "
                 "--classes and --embeddings, or choose another model"
@@ -164,12 +167,15 @@ class Detector:
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
         if self.post == VILD_DEMO and embeddings is None:
-            background = prepare_words(Vocabulary([BACKGROUND]), self.spec, None, None).texts[0]
-            words = replace(words, background_D=background.to(self.device))
+            named = prepare_words(Vocabulary([BACKGROUND]), self.spec, None, None).texts[0]
+            words = replace(words, background_D=named.to(self.device))
         is_novel_C = novel_classes(vocabulary, self.spec, novel)
         if is_novel_C is not None:
             is_novel_C = is_novel_C.to(self.device)
-        return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C)
+        rows = text_rows(self.spec, background, num_rows)
+        if rows is not None:
+            rows = replace(rows, background_D=rows.background_D.to(self.device), empty_D=rows.empty_D.to(self.device))
+        return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C, rows=rows)
 
     @overload
     def detect(self, images: np.ndarray, vocabulary: Vocabulary | Words) -> Detections: ...
@@ -267,13 +273,15 @@ class Detector:
             return regions.boxes_R4[rows[kept]], class_ids[kept], scores[kept]
         rows, class_ids, scores = select_detections(
             regions.boxes_R4,
-            self._model.classify(regions, words.texts, words.is_novel_C),
+            self._model.classify(regions, words.texts, words.is_novel_C, words.rows),
             threshold=self.rules.threshold,
             nms_iou=self.rules.nms_iou,
             max_detections=self.rules.max_detections,
             one_class=self.rules.one_class,
         )
-        return regions.boxes_R4[rows], class_ids, scores
+        # Padding rows of a table of texts take part in the suppression, and are nothing that anybody asked for.
+        is_class = class_ids < len(words.names)
+        return regions.boxes_R4[rows[is_class]], class_ids[is_class], scores[is_class]
 
 
 def _override(defaults: Facts, **values: Any) -> Facts:

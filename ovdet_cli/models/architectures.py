@@ -11,6 +11,10 @@ from ovdet_cli.models.detic import keys as detic_keys
 from ovdet_cli.models.detic.c4 import build_c4
 from ovdet_cli.models.detic.deformable_detr import build_deformable_detr
 from ovdet_cli.models.detic.model import build_detic
+from ovdet_cli.models.dito import keys as dito_keys
+from ovdet_cli.models.dito.model import build_dito
+from ovdet_cli.models.fvlm import keys as fvlm_keys
+from ovdet_cli.models.fvlm.model import build_fvlm
 from ovdet_cli.models.interface import OpenVocabularyDetector
 from ovdet_cli.models.vild import keys as vild_keys
 from ovdet_cli.models.vild.model import build_vild
@@ -31,6 +35,11 @@ class Architecture:
     """Tensors of a weight file -> its own classifier (S, C, D), a row a class; KeyError where it has none."""
 
 
+def no_columns(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Of files that hold no classifier of their own."""
+    raise KeyError("classifier")
+
+
 ARCHITECTURES = {
     "detic": Architecture(build_detic, lambda _: detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
     "detic-c4": Architecture(
@@ -39,6 +48,8 @@ ARCHITECTURES = {
     "detic-detr": Architecture(
         build_deformable_detr, lambda _: detic_keys.DETR_KEY_MAP, detic_keys.recognise_detr, detic_keys.own_detr_columns
     ),
+    "dito": Architecture(build_dito, lambda _: dito_keys.KEY_MAP, dito_keys.recognise, no_columns),
+    "fvlm": Architecture(build_fvlm, lambda _: fvlm_keys.KEY_MAP, fvlm_keys.recognise, no_columns),
     "vild": Architecture(build_vild, vild_keys.key_map, vild_keys.recognise, vild_keys.own_columns),
 }
 

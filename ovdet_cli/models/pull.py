@@ -152,7 +152,7 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
     else:
         from ovdet_cli.models.text_encoders.clip import convert_text_tower
 
-        convert_text_tower(source, target)
+        convert_text_tower(source, target, asset.name)
 
 
 def _load_array(asset: Asset, file: Path) -> Any:

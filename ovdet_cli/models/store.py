@@ -59,10 +59,10 @@ def assets_of(name: str) -> tuple[Asset, ...]:
         return (find_asset(name),)
     spec = find_model(name)
     embeddings = embeddings_of(spec)
-    own = embeddings[spec.vocabulary]
+    own = embeddings.get(spec.vocabulary)
     others = (asset for asset in embeddings.values() if asset != own)
     towers = (TEXT_ENCODERS[spec.text_encoder],) if spec.free_words else ()
-    return own, *others, spec.weights, *towers
+    return tuple(asset for asset in (own, *others, spec.background, spec.weights, *towers) if asset is not None)
 
 
 def converted_path(asset: Asset) -> Path:
@@ -127,6 +127,8 @@ def require(asset: Asset) -> Path:
         raise ModelError(
             f"{found} is missing, though it comes with ovdet: the installation is damaged; install it again"
         )
+    if not asset.is_published:
+        raise ModelError(f"no weights of {name} were ever published: name a file with --weights FILE")
     pull = f"ovdet models pull {name}"
     by_hand = f"put the published file ({asset.url}) at {handed_path(asset)}"
     what, ways = {

@@ -5,12 +5,15 @@ from typing import Literal
 
 from ovdet_cli.errors import ModelError, UsageError
 from ovdet_cli.models.detic import config as detic
+from ovdet_cli.models.dito import config as dito
+from ovdet_cli.models.fvlm import config as fvlm
 from ovdet_cli.models.vild import config as vild
 
 _DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
 _DETIC_METADATA = "https://raw.githubusercontent.com/facebookresearch/Detic/main/datasets/metadata/"
 _TPU_WEIGHTS = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/"
 _VILD_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
+_FVLM_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
 _DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
 
 
@@ -33,11 +36,18 @@ class Asset:
     """Published hash; None where the publisher gives none (then the first one seen is recorded and checked)."""
     bundled: str = ""
     """File in `models/builtin` that comes with the package, in place of a download."""
+    member: str = ""
+    """File inside the published archive."""
 
     @property
     def file_name(self) -> str:
         """The last part of the address, or the name in the package."""
-        return self.bundled or self.url.rsplit("/", 1)[1]
+        return self.bundled or self.url.rpartition("/")[2] or self.name
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it can be had at all."""
+        return bool(self.url or self.bundled)
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,16 @@ class Rules:
             raise UsageError(f"at least 1 detection a picture must be allowed, not {self.max_detections}")
 
 
+Config = (
+    detic.DeticConfig
+    | detic.C4Config
+    | detic.DeformableDetrConfig
+    | vild.VildConfig
+    | dito.DitoConfig
+    | fvlm.FvlmConfig
+)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything that is known of one published model."""
@@ -119,8 +139,8 @@ class ModelSpec:
     """Short name, as in `--model detic-swin-b`."""
     stem: str
     """Official file name without ending; always a name too."""
-    architecture: Literal["detic", "detic-c4", "detic-detr", "vild"]
-    config: detic.DeticConfig | detic.C4Config | detic.DeformableDetrConfig | vild.VildConfig
+    architecture: Literal["detic", "detic-c4", "detic-detr", "vild", "dito", "fvlm"]
+    config: Config
     weights: Asset
     num_columns: int
     """Classes of the checkpoint's own classifier."""
@@ -129,7 +149,12 @@ class ModelSpec:
     """(benchmark, published figure)."""
     text_encoder: str = "clip-vit-b-32"
     """Asset whose text tower the classifier was trained with."""
-    embeddings: Literal["detic", "vild", "builtin"] = "detic"
+    text_rows: int = 0
+    """Height of the table of texts that scores are a softmax over: background, classes, padding. 0: there is none."""
+    background: Asset | None = None
+    """The published embeddings of that table's first row and of its padding; None: of the words "background" and
+    "empty" by the text tower."""
+    embeddings: Literal["detic", "vild", "dito", "fvlm", "builtin"] = "detic"
     """Whose published embeddings of built-in vocabularies are its."""
     prompt: str = "a {}"
     """A template with {} in the name's place, or the name of a set of templates."""
@@ -142,8 +167,9 @@ class ModelSpec:
     """Built-in vocabulary that names the first columns of the checkpoint's own classifier."""
     preprocess: Preprocess | Canvas = Preprocess()
     rules: Rules = Rules()
-    free_words: bool = True
-    """Whether words of a user's can be asked for; if not, the checkpoint's own classes alone."""
+    words: Literal["free", "embedded", "closed"] = "free"
+    """Which words can be asked for: any; those with embeddings, published or a person's, as the text tower was never
+    published; or the checkpoint's own classes alone."""
     rules_from: str = "of the official demo"
     """Whose setting the rules are, for people."""
     posts: tuple[str, ...] = ()
@@ -154,6 +180,11 @@ class ModelSpec:
     paper: str = "arXiv:2201.02605"
     knows: str = ""
     """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
+
+    @property
+    def free_words(self) -> bool:
+        """Whether any word can be asked for."""
+        return self.words == "free"
 
 
 _BUILTIN_LICENCE = "Apache-2.0 (drawings it learned from: see ovdet_cli/models/builtin/CARD.md)"
@@ -166,6 +197,20 @@ TEXT_ENCODERS = {
         605_157_884,
         "MIT (OpenAI CLIP)",
     ),
+    **{
+        f"clip-{name}": Asset(
+            f"clip-{name}",
+            "text-encoder",
+            f"https://huggingface.co/timm/{folder}_clip.openai/resolve/main/open_clip_model.safetensors",
+            size,
+            "MIT (OpenAI CLIP)",
+        )
+        for name, folder, size in (
+            ("rn50", "resnet50", 408_300_000),
+            ("rn50x4", "resnet50x4", 714_000_000),
+            ("rn50x16", "resnet50x16", 1_160_000_000),
+        )
+    },
     "builtin-text": Asset("builtin-text", "text-encoder", "", 0, _BUILTIN_LICENCE, bundled="text.safetensors"),
 }
 
@@ -182,7 +227,16 @@ EMBEDDINGS = {
 EMBEDDINGS["vild-lvis"] = Asset(
     "vild-lvis", "embeddings", f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy", 2_463_872, _VILD_LICENCE
 )
+_DITO_EMBEDDINGS = f"{_TPU_WEIGHTS}dito/dito_large_embeddings.zip"
+for _name, _member, _rows in (
+    ("dito-lvis", "lvis_embed.npy", 1203),
+    ("dito-coco", "coco_embed.npy", 80),
+    ("dito-background", "bg_empty_embed.npy", 2),
+):
+    EMBEDDINGS[_name] = Asset(_name, "embeddings", _DITO_EMBEDDINGS, 4096 * _rows + 128, _FVLM_LICENCE, member=_member)
 _EMBEDDINGS_OF = {
+    "dito": {"lvis": EMBEDDINGS["dito-lvis"], "coco": EMBEDDINGS["dito-coco"]},
+    "fvlm": {},
     "detic": {name: EMBEDDINGS[name] for name in ("lvis", "coco", "openimages", "objects365")},
     "vild": {"lvis": EMBEDDINGS["vild-lvis"]},
     "builtin": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
@@ -243,7 +297,7 @@ def _detr(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
         preprocess=Preprocess(divisor=1),
         rules=Rules(threshold=0.3, nms_iou=1.0, one_class=False),
         rules_from="ours (the official evaluation keeps the best 300 whatever their score: --threshold 0)",
-        free_words=False,
+        words="closed",
         has_masks=False,
     )
 
@@ -288,6 +342,70 @@ _VILD = (
     _vild(
         "vild-ensemble-r152", "resnet152_vild_ensemble", vild.ENSEMBLE_R152, 100_300_000, "19.2 / 24.8 / 30.8 / 26.2"
     ),
+)
+
+
+def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights: str = "") -> ModelSpec:
+    url = f"{_TPU_WEIGHTS}dito/{weights}" if weights else ""
+    stem = weights.removesuffix(".zip") or name.replace("-", "_")
+    return ModelSpec(
+        name,
+        stem,
+        "dito",
+        config,
+        Asset(stem, "weights", url, 4 * numbers, _FVLM_LICENCE),
+        num_columns=0,
+        trained_on="DataComp-1B pictures and texts, LVIS base boxes" if weights else "no public weights",
+        results=(("LVIS mask AP rare", figure),),
+        text_rows=1204,
+        background=EMBEDDINGS["dito-background"],
+        embeddings="dito",
+        novel="all",
+        preprocess=Canvas(rounds_to_bfloat16=True),
+        rules=Rules(threshold=0.0, max_detections=100, one_class=False),
+        rules_from="of the official demo, which then draws 25 boxes of scores above 0.15",
+        words="embedded",
+        paste="detectron",
+        paper="arXiv:2310.00161",
+    )
+
+
+def _fvlm(name: str, config: fvlm.FvlmConfig, numbers: int, figure: str) -> ModelSpec:
+    size = name.removeprefix("fvlm-")
+    return ModelSpec(
+        name,
+        f"fvlm_{size}",
+        "fvlm",
+        config,
+        Asset(f"fvlm_{size}", "weights", f"{_TPU_WEIGHTS}fvlm/{size}.zip", 4 * numbers, _FVLM_LICENCE),
+        num_columns=0,
+        trained_on="CLIP's pictures and texts (frozen), LVIS base boxes",
+        results=(("LVIS mask AP rare", figure),),
+        text_encoder=f"clip-{size.replace('r50', 'rn50')}",
+        text_rows=91,
+        embeddings="fvlm",
+        prompt="imagenet",
+        novel="all",
+        vocabulary="coco",
+        preprocess=Canvas(
+            mean_rgb=(0.48145466, 0.4578275, 0.40821073),
+            std_rgb=(0.26862954, 0.26130258, 0.27577711),
+            rounds_to_bfloat16=True,
+        ),
+        rules=Rules(threshold=0.0, max_detections=100, one_class=False),
+        rules_from="of the official demo",
+        paste="detectron",
+        paper="arXiv:2209.15639",
+    )
+
+
+_FVLM = (
+    _dito("dito-vit-s", dito.VIT_S, 65_970_000, "26.2"),
+    _dito("dito-vit-b", dito.VIT_B, 200_000_000, "31.5"),
+    _dito("dito-vit-l", dito.VIT_L, 634_480_000, "40.5", "demo_dito_large.zip"),
+    _fvlm("fvlm-r50", fvlm.R50, 62_440_000, "18.6"),
+    _fvlm("fvlm-r50x4", fvlm.R50X4, 120_000_000, "26.3"),
+    _fvlm("fvlm-r50x16", fvlm.R50X16, 210_000_000, "30.4"),
 )
 
 _MODELS = (
@@ -409,7 +527,7 @@ BUILTIN = ModelSpec(
     knows="drawn things (emoji, icons, stickers)",
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS, *_VILD)}
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS, *_VILD, *_FVLM)}
 DEFAULT = BUILTIN.name
 """What is used where a person has chosen none."""
 RECOMMENDED = "detic-swin-b"

@@ -74,7 +74,7 @@ def _check_text_tower(detector: Detector) -> Iterator[Check]:
         yield _check_own_words(detector.spec)
         return
     if not detector.spec.free_words:
-        yield Check("text tower", "ok", "none is needed: the vocabulary is closed")
+        yield Check("text tower", "ok", "there is none")
         return
     tower = open_text_encoder(detector.spec)
     if not store.is_present(EMBEDDINGS["coco"]):
@@ -109,7 +109,9 @@ def _check_own_words(spec: ModelSpec) -> Check:
 
 
 def _check_detection(detector: Detector, output: Path) -> Iterator[Check]:
-    own = Vocabulary.built_in(detector.spec.vocabulary) if detector.spec.free_words else detector.own_vocabulary()
+    own = (
+        Vocabulary.built_in(detector.spec.vocabulary) if detector.spec.words != "closed" else detector.own_vocabulary()
+    )
     words = detector.prepare_words(own)
     with as_file(files("ovdet_cli.pipeline") / "selftest.png") as path:
         image = read_image(path)

@@ -3,6 +3,9 @@
 VILD = "vild"
 """The 63 templates of ViLD's demo notebook."""
 
+IMAGENET = "imagenet"
+"""The 80 templates of CLIP's ImageNet classifier, in lower case as F-VLM and DITO write them."""
+
 # A: the name with its article, T: with "the", X: alone.
 _VILD_TEMPLATES = (
     *("There is A in the scene.", "There is T in the scene."),
@@ -29,9 +32,13 @@ _VILD_TEMPLATES = (
 
 
 def fill_prompts(prompt: str, name: str) -> list[str]:
-    """The sentences for a name. prompt: a template with `{}` in the name's place, or `VILD`."""
+    """The sentences for a name. prompt: a template with `{}` in the name's place, or the name of a set."""
     if prompt == VILD:
         return _vild(name)
+    if prompt == IMAGENET:
+        from ovdet_cli.models.text_encoders.clip import imagenet_sentences
+
+        return imagenet_sentences(name)
     if "{}" not in prompt:
         raise ValueError(f"the template {prompt!r} has no {{}} for the name")
     return [prompt.replace("{}", name)]

@@ -89,3 +89,12 @@ KEY_MAP: KeyMap = (
     *_regions(),
     *_masks(),
 )
+
+
+def recognise(names: set[str]) -> str | None:
+    """The zoo's name of a model with this layout, by the number of its layers."""
+    if "params/frozen_vision_model/conv1/kernel" not in names:
+        return None
+    layers = sum(name.startswith("params/vision_model/") and name.endswith("ln_1/scale") for name in names)
+    # S and B have as many: the larger is told by --model.
+    return {12: "dito-vit-s", 24: "dito-vit-l"}.get(layers)

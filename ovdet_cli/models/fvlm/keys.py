@@ -90,3 +90,11 @@ def _pool() -> KeyMap:
 
 
 KEY_MAP: KeyMap = (*_backbone(), *_pool(), *_pyramid(), *_proposals(), *_regions(), *_masks())
+
+
+def recognise(names: set[str]) -> str | None:
+    """The zoo's name of a model with this layout, by the blocks of its third stage."""
+    if "params/task_heads_0/attnpool/positional_embedding" not in names:
+        return None
+    blocks = sum(name.startswith("params/vision_model/layer3/") and name.endswith("conv1/kernel") for name in names)
+    return {6: "fvlm-r50", 10: "fvlm-r50x4", 18: "fvlm-r50x16"}.get(blocks)
