@@ -140,6 +140,8 @@ def use(name: Name) -> None:
 def _on_disk(asset: "Asset") -> str:
     from ovdet_cli.models import store
 
+    if not asset.is_published:
+        return f"{'-':>7}  {'here' if store.is_present(asset) else 'no public weights':<4}"
     where = "comes with ovdet" if asset.bundled else "here" if store.is_present(asset) else "-"
     return f"{store.size_text(store.size_of(asset)):>7}  {where:<4}"
 

@@ -36,6 +36,8 @@ def is_archive(path: Path) -> bool:
 def unpack(source: Path, folder: Path, wanted: Callable[[str], bool]) -> list[Path]:
     """Unpacks the wanted files into `folder`, flat, by the last part of their names; returns them.
 
+    wanted: is asked with a file's whole name, its parts between slashes.
+
     Folders, links and devices are passed over, no name leads out of `folder`, and what unpacks to more than
     `MOST_BYTES` is refused. Raises ModelError for a damaged archive, or one with two files of a name.
     """
@@ -46,7 +48,7 @@ def unpack(source: Path, folder: Path, wanted: Callable[[str], bool]) -> list[Pa
             base = PurePosixPath(name.replace("\\", "/")).name
             if number >= _MOST_FILES:
                 raise ModelError(f"{source} holds more than {_MOST_FILES} files: no checkpoint does")
-            if base in ("", ".", "..") or not wanted(base):
+            if base in ("", ".", "..") or not wanted(name.replace("\\", "/")):
                 continue
             if base in files:
                 raise ModelError(f"{source} holds more than one file called {base}")

@@ -3,7 +3,7 @@
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ovdet_cli.errors import ModelError, OutputError
 from ovdet_cli.models import archives, pickled_arrays, tensor_bundle
 from ovdet_cli.models.compact import ROW_SCALE, unpack_rows
+from ovdet_cli.models.flax_checkpoint import is_flax_file, read_flax
 from ovdet_cli.models.tensor_bundle import TensorBundle
 
 KeyMap = tuple[tuple[str, str | None] | tuple[str, str, str], ...]
@@ -79,6 +80,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
     if not head:
         raise ModelError(f"the weight file {path} is empty")
+    if is_flax_file(path):
+        return read_flax(path)
     # A safetensors file begins with the length of its header, eight bytes, and the header with a brace.
     if head[8:] != b"{":
         return _read_pickled(path)
@@ -174,6 +177,12 @@ def _foreign_name(ours: str, key_map: KeyMap) -> str:
     return ours
 
 
+def foreign_names(model: nn.Module, key_map: KeyMap) -> list[str]:
+    """The names that a published file has for the model's tensors."""
+    state = model.state_dict()
+    return [_foreign_name(name, key_map) for name in state if not name.endswith(".num_batches_tracked")]
+
+
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMap, origin: str) -> None:
     """Fills the model from a checkpoint, strictly in both directions.
 
@@ -202,22 +211,34 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     model.load_state_dict(state | loaded, strict=True)
 
 
-def convert_checkpoint(source: Path, target: Path) -> None:
-    """Writes the tensors of a checkpoint, or of the one in an archive, as safetensors; atomic."""
+def convert_checkpoint(source: Path, target: Path, member: str = "", names: Sequence[str] = ()) -> None:
+    """Writes the tensors of a checkpoint, or of the one in an archive, as safetensors; atomic.
+
+    member: what the names of an archive's files must hold. names: of the variables of a SavedModel, which has none.
+    """
     if not archives.is_archive(source):
-        return _convert(source, target)
+        return _convert(source, target, names)
     folder = archives.free_folder(target.with_name(f".{target.name}.unpacked"))
+
+    def is_wanted(name: str) -> bool:
+        file = Path(name)
+        return member in name and (tensor_bundle.is_bundle_file(file) or "checkpoint" in file.name)
+
     try:
-        archives.unpack(source, folder, lambda name: tensor_bundle.is_bundle_file(Path(name)))
-        _convert(tensor_bundle.find_bundle(folder), target)
+        files = archives.unpack(source, folder, is_wanted)
+        flax = [file for file in files if is_flax_file(file)]
+        _convert(flax[0] if len(flax) == 1 else tensor_bundle.find_bundle(folder), target, names)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _convert(source: Path, target: Path) -> None:
+def _convert(source: Path, target: Path, names: Sequence[str]) -> None:
     tensors = {}
     seen: set[int] = set()
-    for name, tensor in read_checkpoint(source).items():
+    found = read_checkpoint(source)
+    if isinstance(found, TensorBundle) and found.is_nameless:
+        found = found.named(names)
+    for name, tensor in found.items():
         tensor = tensor.contiguous()
         # safetensors refuses tensors that share memory.
         storage = tensor.untyped_storage().data_ptr()

@@ -47,7 +47,10 @@ class OpenVocabularyDetector(nn.Module, ABC):
 
     @abstractmethod
     def extract(self, pixels: Tensor) -> list[Tensor]:
-        """Normalised, padded pictures (B, 3, H, W) -> feature pyramid, finest level first."""
+        """Normalised, padded pictures (B, 3, H, W) -> feature pyramid, finest level first.
+
+        Another map that `propose` needs may stand behind the levels.
+        """
 
     @abstractmethod
     def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:

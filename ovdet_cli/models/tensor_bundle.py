@@ -8,7 +8,7 @@ against the size of what it points into before anything is read, and checksums a
 # N bytes
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -38,6 +38,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     19: np.dtype("<f2"),
 }
 _STRING, _BFLOAT16 = 7, 14
+_VARIABLE = re.compile(r"variables/(\d+)/\.ATTRIBUTES/VARIABLE_VALUE")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,23 @@ class TensorBundle(Mapping[str, Tensor]):
                 raise ModelError(f"{self.prefix}: {name} has {entry.size} bytes for the shape {list(entry.shape)}")
             if entry.shard >= len(sizes) or entry.offset + entry.size > sizes[entry.shard]:
                 raise ModelError(f"{self.prefix}: {name} lies beyond the end of its file; fetch the checkpoint again")
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether these are the variables of a SavedModel, which are numbered."""
+        return any(_VARIABLE.fullmatch(name) for name in self)
+
+    def named(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """The numbered variables by names that come from elsewhere, in any order.
+
+        The numbers are those of `tf.nest.flatten`: names sorted part by part. What has another name is left out.
+        ModelError where there are not as many variables as names.
+        """
+        numbers = sorted(int(match[1]) for name in self if (match := _VARIABLE.fullmatch(name)))
+        if numbers != list(range(len(names))):
+            raise ModelError(f"{self.prefix} holds {len(numbers)} variables, and the model has {len(names)}")
+        ordered = sorted(names, key=lambda name: name.split("/"))
+        return {name: self[f"variables/{i}/.ATTRIBUTES/VARIABLE_VALUE"] for i, name in enumerate(ordered)}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """A tensor's shape, without reading it."""

@@ -353,7 +353,7 @@ def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights
         stem,
         "dito",
         config,
-        Asset(stem, "weights", url, 4 * numbers, _FVLM_LICENCE),
+        Asset(stem, "weights", url, 4 * numbers, _FVLM_LICENCE, member="vit-large/" if weights else ""),
         num_columns=0,
         trained_on="DataComp-1B pictures and texts, LVIS base boxes" if weights else "no public weights",
         results=(("LVIS mask AP rare", figure),),

@@ -179,10 +179,11 @@ class Dito(OpenVocabularyDetector):
         rows: TextRows | None = None,
     ) -> Tensor:
         """Scores (R, C + padding rows): centerness^3 x the detector's and the frozen ViT's probabilities, joined."""
-        detector_RN = row_logits(regions.features_RSD[:, 0], texts, rows, 0.01 * self.temperature)
-        vlm_RN = row_logits(regions.features_RSD[:, 1], texts, rows, 0.01)
+        own = texts.view(-1, *texts.shape[-2:]).expand(2, -1, -1)
+        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature)
+        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01)
         weights = (self.config.base_weight, self.config.novel_weight)
-        joined = join_scores(detector_RN, vlm_RN, is_novel_C, len(texts), weights, has_background=rows is not None)
+        joined = join_scores(detector_RN, vlm_RN, is_novel_C, own.shape[1], weights, has_background=rows is not None)
         return joined * regions.objectness_R[:, None].pow(self.config.objectness_power)
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:

@@ -88,10 +88,11 @@ class Fvlm(OpenVocabularyDetector):
         self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
     ) -> Tensor:
         """Scores (R, C + padding rows): the heads' and CLIP's probabilities, joined; objectness has no part in them."""
-        detector_RN = row_logits(regions.features_RSD[:, 0], texts, rows, 0.01 * self.temperature)
-        vlm_RN = row_logits(regions.features_RSD[:, 1], texts, rows, 0.01)
+        own = texts.view(-1, *texts.shape[-2:]).expand(2, -1, -1)
+        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature)
+        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01)
         weights = (self.config.base_weight, self.config.novel_weight)
-        return join_scores(detector_RN, vlm_RN, is_novel_C, len(texts), weights, has_background=rows is not None)
+        return join_scores(detector_RN, vlm_RN, is_novel_C, own.shape[1], weights, has_background=rows is not None)
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes on the canvas, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""
