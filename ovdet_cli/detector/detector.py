@@ -103,7 +103,6 @@ class Detector:
             raise UsageError(f"{self.spec.name} knows no rules called {post!r}; it knows {known}")
         self.post = post
         self.with_masks = masks and self.spec.has_masks
-        self._paste_rule = self.spec.paste if self.with_masks else None
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
         log.info("%s from %s on %s in %s", self.spec.name, self.weights, self.device, self.dtype)
@@ -243,7 +242,14 @@ class Detector:
             if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
         return [
-            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self._paste_rule)
+            _finish(
+                picture,
+                boxes,
+                class_ids,
+                scores,
+                masks[i] if masks else None,
+                self.spec.paste if self.with_masks else None,
+            )
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
         ]
 
