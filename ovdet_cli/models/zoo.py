@@ -38,11 +38,13 @@ class Asset:
     """File in `models/builtin` that comes with the package, in place of a download."""
     member: str = ""
     """File inside the published archive."""
+    saved_as: str = ""
+    """The download's name here and on a mirror, where the last part of the address is not its alone."""
 
     @property
     def file_name(self) -> str:
         """The last part of the address, or the name in the package."""
-        return self.bundled or self.url.rpartition("/")[2] or self.name
+        return self.bundled or self.saved_as or self.url.rpartition("/")[2] or self.name
 
     @property
     def is_published(self) -> bool:
@@ -204,6 +206,7 @@ TEXT_ENCODERS = {
             f"https://huggingface.co/timm/{folder}_clip.openai/resolve/main/open_clip_model.safetensors",
             size,
             "MIT (OpenAI CLIP)",
+            saved_as=f"clip-{name}.safetensors",
         )
         for name, folder, size in (
             ("rn50", "resnet50", 408_300_000),

@@ -266,7 +266,7 @@ def test_a_built_in_list_falls_back_on_the_text_tower(detector, monkeypatch):
     tower = store.path(TEXT_ENCODERS["clip-vit-b-32"])
     tower.parent.mkdir(parents=True)
     tower.write_bytes(b"tower")
-    monkeypatch.setattr("ovdet_cli.models.text_encoders.clip.ClipTextEncoder.from_file", lambda path: Tower())
+    monkeypatch.setattr("ovdet_cli.models.text_encoders.clip.ClipTextEncoder.from_file", lambda path, name: Tower())
     assert detector.prepare_words(Vocabulary.built_in("coco") + Vocabulary(["unicorn"])).texts.shape == (81, 512)
     assert asked[:2] == ["a person", "a bicycle"]
     assert asked[-1] == "a unicorn"

@@ -36,7 +36,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Conversion that upper-cases; gives the names of what was converted."""
     done: list[str] = []
 
-    def convert(source: Path, target: Path) -> None:
+    def convert(source: Path, target: Path, *_: object) -> None:
         done.append(source.name)
         content = source.read_bytes()
         if content == b"damaged":
