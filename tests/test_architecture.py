@@ -29,6 +29,7 @@ OWNERS = {
     "torchvision": ("models/", "training/"),
     "timm": ("models/", "vocabulary/vocabulary.py"),
     "open_clip": ("models/",),
+    "msgpack": ("models/",),
     "av": ("media/",),
     "PIL": ("media/images.py", "detector/preprocess.py", "render/", "training/augment.py"),
     "cv2": ("media/", "render/", "training/"),

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -37,6 +37,9 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         vocab: o.Vocab = None,
         classes: o.Classes = None,
         embeddings: o.Embeddings = None,
+        novel: o.Novel = None,
+        background: o.Background = None,
+        text_rows: o.TextRows = None,
         model: o.Model = None,
         weights: o.Weights = None,
         output: o.Output = None,
@@ -51,6 +54,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         nms: o.NmsIou = None,
         max_det: o.MaxDet = None,
         one_class: o.OneClass = None,
+        post: o.Post = "official",
         imgsz: o.ShortSide = None,
         max_size: o.MaxSize = None,
         every: o.Every = 1,
@@ -75,6 +79,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         if output is None:
             folder = Path(f"{inputs.name}-ovdet")
         vocabulary = _vocabulary(vocab, classes)
+        novel_names = None if novel is None else _names_in(novel)
         _check_choices(names, threshold, record_threshold)
         if not quiet:
             _say_inputs(inputs, folder)
@@ -105,6 +110,7 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                     max_size=max_size,
                     masks=not no_masks,
                     batch=batch,
+                    post=post,
                 )
 
             if run_folder:
@@ -112,7 +118,11 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             detector = _offering_pull(load)
             if not quiet:
                 _say_device(device, detector)
-            words = _offering_pull(lambda: detector.prepare_words(_resolve(vocabulary, vocab, detector), embeddings))
+            words = _offering_pull(
+                lambda: detector.prepare_words(
+                    _resolve(vocabulary, vocab, detector), embeddings, novel_names, background, text_rows
+                )
+            )
             _say_duplicates(words.vocabulary)
             _say_unfamiliar(words)
             job = DetectJob(
@@ -213,6 +223,12 @@ def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary | None":
     return named + typed if named and typed else named or typed
 
 
+def _names_in(path: Path) -> Sequence[str]:
+    from ovdet_cli.vocabulary.vocabulary import Vocabulary
+
+    return Vocabulary.from_file(path).names
+
+
 def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) -> "Vocabulary":
     """The vocabulary of the run: what was named, with the checkpoint's own classes; else the model's default list."""
     from ovdet_cli.vocabulary.vocabulary import MODEL, Vocabulary
@@ -220,6 +236,8 @@ def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) 
     if vocab == MODEL:
         own = detector.own_vocabulary()
         return own + vocabulary if vocabulary else own
+    if vocabulary is None and detector.spec.words == "closed":
+        return detector.own_vocabulary()
     return vocabulary or Vocabulary.built_in(detector.spec.vocabulary)
 
 

@@ -88,16 +88,18 @@ def check_models() -> "Iterable[Check]":
     if not here:
         detail = f"none of the {len(published)} for photographs is on this machine; builtin knows drawn things"
         yield Check("models", "ok", detail, f"`ovdet models pull {RECOMMENDED}`")
+    # What the models that are here need; the rest only where it is here.
+    needed = {asset.name for spec in here for asset in store.assets_of(spec.name)}
     for name, asset in TEXT_ENCODERS.items():
         if asset.bundled:
             continue
         if store.is_present(asset):
             yield _check_file(f"text tower {name}", store.path(asset), store.facts(asset))
-        elif here:
+        elif name in needed:
             detail = "not on this machine: only words with ready embeddings can be found"
             yield Check(f"text tower {name}", "warning", detail, f"`ovdet models pull {name}`")
     present = [name for name, asset in EMBEDDINGS.items() if store.is_present(asset)]
-    missing = [name for name in EMBEDDINGS if name not in present]
+    missing = [name for name in EMBEDDINGS if name in needed and name not in present]
     detail = f"here: {', '.join(present) or 'none'}" + (f"; missing: {', '.join(missing)}" if missing else "")
     if here or present:
         remedy = f"`ovdet models pull {' '.join(missing)}`" if missing else None

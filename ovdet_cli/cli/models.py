@@ -42,7 +42,9 @@ def list_models(json: Json = False) -> None:
     for spec in zoo.MODELS.values():
         mark = " *" if spec.name == default else ""
         console.out.print(
-            Text.assemble((f"{spec.name + mark:<{width}}", "bold"), f"  {_on_disk(spec.weights)}  {_backbone(spec)}"),
+            Text.assemble(
+                (f"{spec.name + mark:<{width}}", "bold"), f"  {_on_disk(spec.weights)}  {spec.config.backbone_name}"
+            ),
             Text(f"    {'. '.join(filter(None, (spec.trained_on, _figures(spec))))}", style="dim"),
             sep="\n",
             soft_wrap=True,
@@ -53,7 +55,9 @@ def list_models(json: Json = False) -> None:
     mark = f"* {default} is the default model; recommended for photographs: {zoo.RECOMMENDED}"
     licences = sorted({spec.weights.licence for spec in zoo.MODELS.values()})
     console.out.print()
-    for line in (mark, "free words: yes, with every model", f"licence: {'; '.join(licences)}"):
+    closed = [spec.name for spec in zoo.MODELS.values() if not spec.free_words]
+    words = f"free words: yes; no: {', '.join(closed)} (`ovdet models info NAME` says which words then)"
+    for line in (mark, words, f"licence: {'; '.join(licences)}"):
         console.out.print(Text(line), soft_wrap=True)
 
 
@@ -136,13 +140,10 @@ def use(name: Name) -> None:
 def _on_disk(asset: "Asset") -> str:
     from ovdet_cli.models import store
 
+    if not asset.is_published:
+        return f"{'-':>7}  {'here' if store.is_present(asset) else 'no public weights':<4}"
     where = "comes with ovdet" if asset.bundled else "here" if store.is_present(asset) else "-"
     return f"{store.size_text(store.size_of(asset)):>7}  {where:<4}"
-
-
-def _backbone(spec: "ModelSpec") -> str:
-    kind, variant = spec.config.backbone.kind, spec.config.backbone.variant
-    return variant if kind.startswith("timm-") else f"{kind}-{variant}"
 
 
 def _figures(spec: "ModelSpec") -> str:
@@ -150,24 +151,32 @@ def _figures(spec: "ModelSpec") -> str:
 
 
 def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
+    from ovdet_cli.models.zoo import Canvas
+
     return {
         "name": spec.name,
         "official_name": spec.stem,
         "architecture": spec.architecture,
-        "backbone": _backbone(spec),
+        "backbone": spec.config.backbone_name,
         "trained_on": spec.trained_on,
         "results": dict(spec.results),
-        "free_words": True,
+        "free_words": spec.free_words,
+        "words": spec.words,
         "num_columns": spec.num_columns,
         "text_encoder": spec.text_encoder,
         "prompt": spec.prompt,
         "vocabulary": spec.vocabulary,
+        "masks": spec.has_masks,
+        "novel": spec.novel,
+        "posts": list(spec.posts),
         "paper": spec.paper,
+        "defaults_from": spec.rules_from,
         "defaults": {
             "threshold": spec.rules.threshold,
             "nms_iou": spec.rules.nms_iou,
             "max_detections": spec.rules.max_detections,
             "one_class_per_box": spec.rules.one_class,
+            "canvas": isinstance(spec.preprocess, Canvas),
             "short_side": spec.preprocess.short_side,
             "max_size": spec.preprocess.max_size,
         },
@@ -211,14 +220,28 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "trained on", facts["trained_on"]
     for benchmark, figure in facts["results"].items():
         yield "published", f"{benchmark}: {figure}"
-    yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}'
-    yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
-    yield "defaults", "its own:" if weights["is_bundled"] else "of the official demo:"
+    if facts["free_words"]:
+        yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}'
+        yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
+    elif facts["words"] == "embedded":
+        yield "free words", "no: its text tower was never published; words with embeddings (--vocab lvis, --embeddings)"
+    else:
+        yield "free words", f"no: its own {facts['num_columns']} classes, those of {facts['vocabulary']}"
+    if facts["novel"]:
+        yield "novel classes", f"scored otherwise: --novel FILE names them (default: {facts['novel']})"
+    yield "masks", "yes" if facts["masks"] else "no"
+    yield "defaults", f"{facts['defaults_from']}:"
     yield "  threshold", f"{rules['threshold']} (a score is above it)"
-    yield "  NMS", f"IoU {rules['nms_iou']} within a class"
+    yield "  NMS", f"IoU {rules['nms_iou']} within a class" if rules["nms_iou"] < 1 else "none"
     yield "  detections", f"at most {rules['max_detections']} a picture"
+    if facts["posts"]:
+        yield "  other rules", f"--post {', '.join(facts['posts'])}"
     yield "  classes", "one per box (its best)" if rules["one_class_per_box"] else "several per box"
-    yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
+    if rules["canvas"]:
+        side = rules["short_side"]
+        yield "  picture size", f"fitted into {side} x {side} (--imgsz sets it), small ones enlarged"
+    else:
+        yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
     yield "licence", weights["licence"]
     if weights["is_bundled"]:
         yield "on disk", f"comes with ovdet: {weights['path']} ({size_text(weights['size'])})"

@@ -41,6 +41,35 @@ Embeddings = Annotated[
     ),
 ]
 
+Novel = Annotated[
+    Path | None,
+    typer.Option(
+        "--novel",
+        metavar="FILE",
+        rich_help_panel=_WORDS,
+        help="ViLD-ensemble, DITO, F-VLM: names that count as novel, one a line. Default: the official ones.",
+    ),
+]
+
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="FILE",
+        rich_help_panel=_WORDS,
+        help="DITO, F-VLM: embeddings of the background and of the padding, two rows. Default: the official ones.",
+    ),
+]
+TextRows = Annotated[
+    int | None,
+    typer.Option(
+        "--text-rows",
+        min=1,
+        rich_help_panel=_WORDS,
+        help="DITO, F-VLM: rows that the texts are padded to. Default: the official 1204 or 91.",
+    ),
+]
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -53,7 +82,7 @@ Model = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", rich_help_panel=_MODEL, help="A local checkpoint: .pth or .safetensors."),
+    typer.Option("--weights", metavar="FILE", rich_help_panel=_MODEL, help="A checkpoint: .pth, .safetensors, .index."),
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", rich_help_panel=_MODEL, help="auto, cpu, cuda, cuda:N or mps.")
@@ -109,6 +138,16 @@ OneClass = Annotated[
         "--one-class/--all-classes",
         rich_help_panel=_DETECTION,
         help="Whether a region takes its best class only, or every class above the threshold.",
+    ),
+]
+
+Post = Annotated[
+    str,
+    typer.Option(
+        "--post",
+        metavar="RULES",
+        rich_help_panel=_DETECTION,
+        help="Rules that make detections of regions: official, or vild-demo for those of ViLD's notebook.",
     ),
 ]
 

@@ -16,18 +16,19 @@ from torch import Tensor
 from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
-from ovdet_cli.detector.preprocess import Prepared, Preprocessor
-from ovdet_cli.detector.words import Words, prepare_words
+from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
+from ovdet_cli.detector.words import Words, novel_classes, prepare_words, text_rows
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import DEFAULT, MODELS, ModelSpec, Preprocess, Rules, find_model
+from ovdet_cli.models.vild.demo import BACKGROUND, select_as_demo
+from ovdet_cli.models.zoo import DEFAULT, MODELS, OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
-Facts = TypeVar("Facts", Rules, Preprocess)
+Facts = TypeVar("Facts", Rules, Preprocess, Canvas)
 _GPU_BATCH = 8
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ def choose_model(model: str | None, weights: Path | None, names: Sequence[str] =
         return find_model(model)
     if weights is None:
         return find_model(store.default_model() or DEFAULT)
-    by_name = next((spec for spec in MODELS.values() if weights.name.startswith(spec.stem)), None)
-    found = by_name.name if by_name else recognise(set(names))
+    # Some stems begin as others do.
+    by_name = [spec for spec in MODELS.values() if weights.name.startswith(spec.stem)]
+    found = max(by_name, key=lambda spec: len(spec.stem)).name if by_name else recognise(set(names))
     if found is None:
         raise ModelError(f"{weights} does not look like a model ovdet knows; say which with --model")
     return find_model(found)
@@ -54,7 +56,7 @@ class Detector:
     threshold, nms_iou, max_detections, one_class: the model's `Rules`; short_side, max_size: the network input's
     size in pixels; None stands for the model's official default. masks: whether to run the mask head. batch: pictures
     that go through the network together, at most (default: 8 on an NVIDIA GPU, else 1); halved for good when memory
-    runs out.
+    runs out. post: whose rules make detections of scored regions, one of the model's `posts`.
     Raises MissingAssetError where weights are not on this machine; nothing is ever downloaded here.
     """
 
@@ -73,6 +75,7 @@ class Detector:
         max_size: int | None = None,
         masks: bool = True,
         batch: int | None = None,
+        post: str = OFFICIAL,
     ) -> None:
         if batch is not None and batch < 1:
             raise UsageError(f"the batch must be at least 1, not {batch}")
@@ -92,16 +95,20 @@ class Detector:
         )
         architecture = architecture_of(self.spec)
         self._model = architecture.build(self.spec.config)
-        load_weights(self._model, self._tensors, architecture.key_map, str(self.weights))
+        load_weights(self._model, self._tensors, architecture.key_map(self.spec.config), str(self.weights))
         self._model.to(self.device)
-        self._preprocessor = Preprocessor(_override(self.spec.preprocess, short_side=short_side, max_size=max_size))
-        self.with_masks = masks
+        self._preprocessor = make_preprocessor(_resized(self.spec, short_side, max_size))
+        if post != OFFICIAL and post not in self.spec.posts:
+            known = ", ".join((OFFICIAL, *self.spec.posts))
+            raise UsageError(f"{self.spec.name} knows no rules called {post!r}; it knows {known}")
+        self.post = post
+        self.with_masks = masks and self.spec.has_masks
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
         self._words: Words | None = None
         log.info("%s from %s on %s in %s", self.spec.name, self.weights, self.device, self.dtype)
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> Preprocess | Canvas:
         """How pictures become the network's input."""
         return self._preprocessor.spec
 
@@ -129,17 +136,45 @@ class Detector:
     @cached_property
     def _own_columns(self) -> Tensor:
         """The checkpoint's classifier without its background column, (S, C, D)."""
-        names = architecture_of(self.spec).column_keys(self.spec.config)
-        if missing := [name for name in names if name not in self._tensors]:
-            raise ModelError(f"the weights hold no classifier of their own ({missing[0]} is missing); name your words")
-        return torch.stack([self._tensors[name].float()[:, :-1].T for name in names])
+        try:
+            return architecture_of(self.spec).own_columns(self._tensors)
+        except KeyError as error:
+            raise ModelError(
+                f"the weights hold no classifier of their own ({error.args[0]} is missing); name your words"
+            ) from error
 
-    def prepare_words(self, vocabulary: Vocabulary, embeddings: str | Path | None = None) -> Words:
-        """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file."""
+    def prepare_words(
+        self,
+        vocabulary: Vocabulary,
+        embeddings: str | Path | None = None,
+        novel: Sequence[str] | None = None,
+        background: Path | None = None,
+        num_rows: int | None = None,
+    ) -> Words:
+        """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file.
+
+        novel: names that had no boxes in training, for models that score those otherwise (None: the official ones).
+        background, num_rows: see `words.text_rows`.
+        UsageError where a model with a closed vocabulary is given another one.
+        """
+        if self.spec.words == "closed" and (embeddings is not None or vocabulary != self.own_vocabulary()):
+            raise UsageError(
+                f"{self.spec.name} has a closed vocabulary of {self.spec.num_columns} classes: leave out --vocab, "
+                "--classes and --embeddings, or choose another model"
+            )
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
         words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
-        return replace(words, texts=words.texts.to(self.device))
+        if self.post == VILD_DEMO and embeddings is None:
+            named = prepare_words(Vocabulary([BACKGROUND]), self.spec, None, None).texts[0]
+            words = replace(words, background_D=named.to(self.device))
+        is_novel_C = novel_classes(vocabulary, self.spec, novel)
+        if is_novel_C is not None:
+            is_novel_C = is_novel_C.to(self.device)
+        rows = text_rows(self.spec, background, num_rows)
+        if rows is not None:
+            rows = replace(rows, background_D=rows.background_D.to(self.device), empty_D=rows.empty_D.to(self.device))
+        return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C, rows=rows)
 
     @overload
     def detect(self, images: np.ndarray, vocabulary: Vocabulary | Words) -> Detections: ...
@@ -202,12 +237,19 @@ class Detector:
         with exact_float32():
             pyramid = self._extract(pixels)
             regions = self._model.propose(pyramid, [p.size_hw for p in pictures])
-            chosen = [self._choose(r, words) for r in regions]
+            chosen = [self._choose(r, p, words) for r, p in zip(regions, pictures, strict=True)]
             masks = None
             if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
         return [
-            _finish(picture, boxes, class_ids, scores, masks[i] if masks else None, self.with_masks)
+            _finish(
+                picture,
+                boxes,
+                class_ids,
+                scores,
+                masks[i] if masks else None,
+                self.spec.paste if self.with_masks else None,
+            )
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
         ]
 
@@ -226,22 +268,40 @@ class Detector:
         log.warning("%s overflows in this model: float32 is used for this batch", self.dtype)
         return self._model.extract(pixels)
 
-    def _choose(self, regions: Regions, words: Words) -> tuple[Tensor, Tensor, Tensor]:
+    def _choose(self, regions: Regions, picture: Prepared, words: Words) -> tuple[Tensor, Tensor, Tensor]:
         """Boxes in network pixels, class ids and scores of the detections of one picture."""
+        if self.post == VILD_DEMO:
+            in_picture = picture.to_original(regions.boxes_R4, clip=False)
+            rows, class_ids, scores = select_as_demo(
+                regions, in_picture, words.texts, words.background_D, self.rules.max_detections
+            )
+            kept = scores > self.rules.threshold
+            return regions.boxes_R4[rows[kept]], class_ids[kept], scores[kept]
         rows, class_ids, scores = select_detections(
             regions.boxes_R4,
-            self._model.classify(regions, words.texts),
+            self._model.classify(regions, words.texts, words.is_novel_C, words.rows),
             threshold=self.rules.threshold,
             nms_iou=self.rules.nms_iou,
             max_detections=self.rules.max_detections,
             one_class=self.rules.one_class,
         )
-        return regions.boxes_R4[rows], class_ids, scores
+        # Padding rows of a table of texts take part in the suppression, and are nothing that anybody asked for.
+        is_class = class_ids < len(words.names)
+        return regions.boxes_R4[rows[is_class]], class_ids[is_class], scores[is_class]
 
 
 def _override(defaults: Facts, **values: Any) -> Facts:
     """The defaults with the values that are not None in their place."""
     return replace(defaults, **{name: value for name, value in values.items() if value is not None})
+
+
+def _resized(spec: ModelSpec, short_side: int | None, max_size: int | None) -> Preprocess | Canvas:
+    """The model's preprocessing with a person's sizes."""
+    if not isinstance(spec.preprocess, Canvas):
+        return _override(spec.preprocess, short_side=short_side, max_size=max_size)
+    if max_size is not None:
+        raise UsageError(f"{spec.name} sees a square of one size: --imgsz sets it, and --max-size does not apply")
+    return _override(spec.preprocess, side=short_side)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -257,13 +317,14 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 
 def _finish(
-    picture: Prepared, boxes: Tensor, class_ids: Tensor, scores: Tensor, masks: Tensor | None, with_masks: bool
+    picture: Prepared, boxes: Tensor, class_ids: Tensor, scores: Tensor, masks: Tensor | None, paste: str | None
 ) -> Detections:
-    """Network pixels -> picture pixels, empty boxes dropped, masks pasted."""
+    """Network pixels -> picture pixels, empty boxes dropped, masks pasted by the rule (None: no masks)."""
     boxes_xyxy = picture.to_original(boxes).cpu().numpy()
     keep = (boxes_xyxy[:, 2] > boxes_xyxy[:, 0]) & (boxes_xyxy[:, 3] > boxes_xyxy[:, 1])
     pasted = None
-    if with_masks:
+    if paste is not None:
         probabilities = np.zeros((0, 1, 1), np.float32) if masks is None else masks.cpu().numpy()[keep]
-        pasted = paste_masks(probabilities, boxes_xyxy[keep], picture.original_hw)
+        whole = boxes_xyxy if paste == "detectron2" else picture.to_original(boxes, clip=False).cpu().numpy()
+        pasted = paste_masks(probabilities, whole[keep], picture.original_hw, paste)
     return Detections(boxes_xyxy[keep], scores.cpu().numpy()[keep], class_ids.cpu().numpy()[keep], pasted)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ovdet_cli.models import store
 from ovdet_cli.models.zoo import ModelSpec, embeddings_of
 from ovdet_cli.vocabulary.embed import TextEncoder, read_embeddings
-from ovdet_cli.vocabulary.prompts import fill_prompt
+from ovdet_cli.vocabulary.prompts import fill_prompts
 from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 _ALIKE = 0.75  # of difflib's ratio: one letter in four or more
@@ -52,10 +52,10 @@ def acquaint(names: Sequence[str], spec: ModelSpec, encoder: TextEncoder) -> tup
     if not isinstance(encoder, TaughtEncoder):
         return None
     known = Vocabulary.built_in(spec.vocabulary).names
-    sentences = [fill_prompt(spec.prompt, name) for name in names]
+    sentences = [fill_prompts(spec.prompt, name)[0] for name in names]
     familiar_N = encoder.familiarity(sentences)
     is_familiar_N = (familiar_N >= encoder.familiar_threshold) | np.isin(list(names), known)
-    asset = embeddings_of(spec.text_encoder)[spec.vocabulary]
+    asset = embeddings_of(spec)[spec.vocabulary]
     vectors_CD = read_embeddings(store.require(asset))
     nearest_N = (encoder.encode(sentences).numpy() @ vectors_CD.T).argmax(axis=1)
     return tuple(

@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovdet_cli.detector.familiarity import Acquaintance, acquaint
+from ovdet_cli.errors import UsageError, VocabularyError
 from ovdet_cli.models import store
+from ovdet_cli.models.interface import TextRows
 from ovdet_cli.models.zoo import TEXT_ENCODERS, ModelSpec, embeddings_of
 from ovdet_cli.vocabulary.cache import EmbeddingCache
 from ovdet_cli.vocabulary.embed import (
@@ -23,7 +25,7 @@ from ovdet_cli.vocabulary.embed import (
     published_embeddings,
     read_embeddings,
 )
-from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
+from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary, lvis_rare
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,12 @@ class Words:
     """Where the embeddings come from: "file", or for each part "published", "text tower" or "checkpoint"."""
     unfamiliar: tuple[Acquaintance, ...] = ()
     """Names that are far from all that the model has learnt, where its text tower can tell."""
+    background_D: Tensor | None = None
+    """Embedding of the word "background", where the rules want it (`--post vild-demo`)."""
+    rows: TextRows | None = None
+    """What stands around the classes in the model's table of texts, where it has one."""
+    is_novel_C: Tensor | None = None
+    """Which classes are novel, where the model scores these otherwise: bool (C,)."""
 
     @cached_property
     def sha256(self) -> str:
@@ -57,12 +65,58 @@ def _published(part: Part, spec: ModelSpec) -> Path | None:
     Where they are not on this machine but the text tower is, the tower does; with neither, MissingAssetError names
     the embeddings, the smaller of the two.
     """
-    asset = embeddings_of(spec.text_encoder).get(part.origin or "")
+    asset = embeddings_of(spec).get(part.origin or "")
     if asset is None:
         return None
-    if not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
+    tower_may_do = spec.words == "free"
+    if tower_may_do and not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
         return None
     return store.require(asset)
+
+
+def novel_classes(vocabulary: Vocabulary, spec: ModelSpec, novel: Sequence[str] | None) -> Tensor | None:
+    """Which classes are novel, bool (C,): those that a person names, else the model's official default.
+
+    None where that makes no difference to the model. VocabularyError names what the vocabulary does not hold, and
+    UsageError a model that has no use for novel classes.
+    """
+    if not spec.novel:
+        if novel is not None:
+            raise UsageError(f"{spec.name} scores novel classes as all others: leave out --novel")
+        return None
+    if novel is not None:
+        if unknown := [name for name in novel if name not in set(vocabulary.names)]:
+            shown = ", ".join(unknown[:8])
+            raise VocabularyError(f"{len(unknown)} novel names are not in the vocabulary: {shown}")
+        return torch.tensor([name in set(novel) for name in vocabulary.names])
+    if spec.novel == "all":
+        return torch.ones(len(vocabulary), dtype=torch.bool)
+    is_novel = [
+        part.origin in (spec.vocabulary, MODEL) and name in lvis_rare()
+        for part in vocabulary.parts
+        for name in part.names
+    ]
+    return torch.tensor(is_novel)
+
+
+def text_rows(spec: ModelSpec, background: Path | None, height: int | None) -> TextRows | None:
+    """The rows around the classes, of models whose scores are a softmax over a table of fixed height.
+
+    background: a file with two rows, the background's and that of the padding (default: the published ones, or the
+    words "background" and "empty"). height: of the table (default: the official one). UsageError for other models.
+    """
+    if not spec.text_rows:
+        if background is not None or height is not None:
+            raise UsageError(f"{spec.name} has no table of texts: leave out --background and --text-rows")
+        return None
+    if background is None and spec.background is None:
+        own = prepare_words(Vocabulary(["background", "empty"]), spec, None, None).texts
+    else:
+        path = background or store.require(spec.background)  # type: ignore[arg-type]
+        matrix = read_embeddings(path)
+        check_embeddings(matrix, 2, spec.config.embedding, str(path))
+        own = torch.from_numpy(matrix)
+    return TextRows(own[0], own[1], spec.text_rows if height is None else height)
 
 
 def open_text_encoder(spec: ModelSpec) -> TextEncoder:
@@ -74,7 +128,7 @@ def open_text_encoder(spec: ModelSpec) -> TextEncoder:
         return MiniTextEncoder.from_file(path)
     from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
 
-    return ClipTextEncoder.from_file(path)
+    return ClipTextEncoder.from_file(path, spec.text_encoder)
 
 
 def prepare_words(
@@ -102,6 +156,11 @@ def prepare_words(
             continue
         if published := _published(part, spec):
             matrix = published_embeddings(part, published)
+        elif spec.words == "embedded":
+            raise UsageError(
+                f"{spec.name} can be asked only for words that have embeddings, as its text tower was never published: "
+                f"--vocab {' or '.join(embeddings_of(spec))}, or --embeddings FILE beside your words"
+            )
         else:
             embedder = embedder or _embedder(spec, open_tower)
             matrix = embedder.embed(part.names)

@@ -1,8 +1,9 @@
 """Weight file -> tensors by name -> our names -> strict load."""
 
 import re
+import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +12,29 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ovdet_cli.errors import ModelError, OutputError
-from ovdet_cli.models import pickled_arrays
+from ovdet_cli.models import archives, pickled_arrays, tensor_bundle
 from ovdet_cli.models.compact import ROW_SCALE, unpack_rows
+from ovdet_cli.models.flax_checkpoint import is_flax_file, read_flax
+from ovdet_cli.models.tensor_bundle import TensorBundle
 
-KeyMap = tuple[tuple[str, str | None], ...]
+KeyMap = tuple[tuple[str, str | None] | tuple[str, str, str], ...]
+"""Rows of a pattern for a file's name, our name (None: known and dropped) and, where it differs from PyTorch's, how the
+file lays the numbers out: a name in `LAYOUTS`. The first row that fits a whole name decides."""
+
+LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "dense": lambda t: t.T,  # [in, out]
+    "vector": lambda t: t[:, 0],  # [in, 1]
+    "conv": lambda t: t.permute(3, 2, 0, 1),  # [height, width, in, out]
+    # TensorFlow's transposed convolution: [height, width, out, in].
+    "deconv": lambda t: t.permute(3, 2, 0, 1),
+    # Flax's transposed convolution: [height, width, in, out], turned by half a circle.
+    "flipped deconv": lambda t: t.flip(0, 1).permute(2, 3, 0, 1),
+    "heads out": lambda t: t.flatten(1).T,  # [in, heads, width of a head]
+    "heads in": lambda t: t.flatten(0, 1).T,  # [heads, width of a head, out]
+    "flat": lambda t: t.flatten(),
+    # A dense layer on a flattened map, whose 7 x 7 x channels inputs come row by row with the channels last.
+    "dense of map": lambda t: t.reshape(7, 7, -1, t.shape[-1]).permute(3, 2, 0, 1).flatten(1),
+}
 
 
 class _SafetensorsFile(Mapping[str, Tensor]):
@@ -43,9 +63,14 @@ class _SafetensorsFile(Mapping[str, Tensor]):
 def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a safetensors or PyTorch file (told apart by content) by their own names.
 
+    A TensorFlow checkpoint is named by its prefix or by one of its files.
     A PyTorch file may hold them under "model" (with optimizer state and the like beside it) or be a plain state dict.
     It is read without running code: a file that wants to run any is refused with ModelError.
     """
+    if tensor_bundle.is_bundle_file(path):
+        path = tensor_bundle.prefix_of(path)
+    if path.with_name(f"{path.name}.index").is_file():
+        return TensorBundle(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -55,6 +80,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
     if not head:
         raise ModelError(f"the weight file {path} is empty")
+    if is_flax_file(path):
+        return read_flax(path)
     # A safetensors file begins with the length of its header, eight bytes, and the header with a brace.
     if head[8:] != b"{":
         return _read_pickled(path)
@@ -106,19 +133,36 @@ def translate(names: Mapping[str, Tensor] | list[str], key_map: KeyMap) -> tuple
     ours: dict[str, str] = {}
     unknown = []
     for name in names:
-        for pattern, target in key_map:
-            if match := re.fullmatch(pattern, name):
-                if target is not None:
-                    ours[match.expand(target)] = name
-                break
-        else:
+        found = _find_row(name, key_map)
+        if found is None:
             unknown.append(name)
+        elif found[0] is not None:
+            ours[found[0]] = name
     return ours, unknown
+
+
+def _find_row(name: str, key_map: KeyMap) -> tuple[str | None, str] | None:
+    """Our name and the layout of a file's name; None: no row knows it."""
+    for pattern, target, *layout in key_map:
+        assert pattern is not None
+        if match := re.fullmatch(pattern, name):
+            return None if target is None else match.expand(target), "".join(filter(None, layout))
+    return None
+
+
+def _laid_out(tensor: Tensor, layout: str, shape: torch.Size) -> Tensor:
+    """A file's tensor as PyTorch has it; as it is where its shape does not allow that, to be told as misshapen."""
+    try:
+        laid = LAYOUTS[layout](tensor) if layout else tensor
+    except (RuntimeError, IndexError):
+        return tensor
+    return laid if laid.shape == shape else tensor
 
 
 def _foreign_name(ours: str, key_map: KeyMap) -> str:
     """The name that a file would have for one of ours: the first fitting row of the key map, read backwards."""
-    for pattern, target in key_map:
+    for pattern, target, *_ in key_map:
+        assert pattern is not None
         foreign = re.sub(r"\(\?:[^()]*\)\?", "", pattern)  # an optional prefix is left out
         groups = re.findall(r"\([^()]*\)", foreign)
         if target is None or len(groups) != foreign.count("("):
@@ -131,6 +175,12 @@ def _foreign_name(ours: str, key_map: KeyMap) -> str:
                 foreign = re.sub(r"\([^()]*\)", value, foreign, count=1)
             return foreign.replace("\\", "")
     return ours
+
+
+def foreign_names(model: nn.Module, key_map: KeyMap) -> list[str]:
+    """The names that a published file has for the model's tensors."""
+    state = model.state_dict()
+    return [_foreign_name(name, key_map) for name in state if not name.endswith(".num_batches_tracked")]
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMap, origin: str) -> None:
@@ -146,7 +196,9 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     unexpected = unknown + [foreign for name, foreign in ours.items() if name not in wanted]
     loaded, misshapen = {}, []
     for name in set(ours) & set(wanted):
-        tensor = tensors[ours[name]]
+        found = _find_row(ours[name], key_map)
+        assert found is not None
+        tensor = _laid_out(tensors[ours[name]], found[1], wanted[name].shape)
         if tensor.shape != wanted[name].shape:
             misshapen.append(f"{ours[name]} {list(tensor.shape)} instead of {list(wanted[name].shape)}")
         loaded[name] = tensor.to(wanted[name].dtype)
@@ -159,11 +211,34 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], key_map: KeyMa
     model.load_state_dict(state | loaded, strict=True)
 
 
-def convert_checkpoint(source: Path, target: Path) -> None:
-    """Writes the tensors of a checkpoint as safetensors, under their own names; atomic."""
+def convert_checkpoint(source: Path, target: Path, member: str = "", names: Sequence[str] = ()) -> None:
+    """Writes the tensors of a checkpoint, or of the one in an archive, as safetensors; atomic.
+
+    member: what the names of an archive's files must hold. names: of the variables of a SavedModel, which has none.
+    """
+    if not archives.is_archive(source):
+        return _convert(source, target, names)
+    folder = archives.free_folder(target.with_name(f".{target.name}.unpacked"))
+
+    def is_wanted(name: str) -> bool:
+        file = Path(name)
+        return member in name and (tensor_bundle.is_bundle_file(file) or "checkpoint" in file.name)
+
+    try:
+        files = archives.unpack(source, folder, is_wanted)
+        flax = [file for file in files if is_flax_file(file)]
+        _convert(flax[0] if len(flax) == 1 else tensor_bundle.find_bundle(folder), target, names)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _convert(source: Path, target: Path, names: Sequence[str]) -> None:
     tensors = {}
     seen: set[int] = set()
-    for name, tensor in read_checkpoint(source).items():
+    found = read_checkpoint(source)
+    if isinstance(found, TensorBundle) and found.is_nameless:
+        found = found.named(names)
+    for name, tensor in found.items():
         tensor = tensor.contiguous()
         # safetensors refuses tensors that share memory.
         storage = tensor.untyped_storage().data_ptr()

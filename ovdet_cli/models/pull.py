@@ -1,18 +1,30 @@
 """Bringing a model to this machine: fetch what is missing, check it, convert it once, note where it came from."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ovdet_cli.errors import DownloadError, ModelError, OutputError, OvdetError
-from ovdet_cli.models import store
+from ovdet_cli.models import archives, store
 from ovdet_cli.models.download import download, is_offline, mirrored
-from ovdet_cli.models.zoo import EMBEDDINGS, TEXT_ENCODERS, Asset, find_model
+from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, Asset, find_model
 
-_EMBEDDING_ROWS = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
-_EMBEDDING_WIDTH = 512  # of CLIP ViT-B/32
+_EMBEDDING_SHAPES = {
+    **dict.fromkeys(("lvis", "vild-lvis"), (1203, 512)),  # 512: CLIP ViT-B/32
+    "coco": (80, 512),
+    "openimages": (500, 512),
+    "objects365": (365, 512),
+    "dito-lvis": (1203, 1024),
+    "dito-coco": (80, 1024),
+    "dito-background": (2, 1024),
+}
+"""Classes and width."""
+_COLUMNS = {"vild-lvis"}
+"""Embeddings that are published a column a class."""
 
 Progress = Callable[[Asset, int, int | None], None]
 """Called with the asset, the bytes that are here and the bytes there will be (None if unknown)."""
@@ -50,12 +62,16 @@ def pull(
 ) -> PullReport:
     """Brings models, or single assets by their own names, with all that they need.
 
+    ModelError for a model whose weights were never published.
+
     `force` fetches again what is here, and accepts a publication that has changed since. `tell` hears of the slow
     steps besides the transfer. Every name is looked up before anything is fetched.
     """
     assets = dict.fromkeys(asset for name in names for asset in store.assets_of(name))
     detectors = [find_model(name) for name in names if name not in TEXT_ENCODERS and name not in EMBEDDINGS]
     detectors = [spec for spec in detectors if not spec.weights.bundled]
+    if never := [asset.name for asset in assets if not asset.is_published]:
+        raise ModelError(f"no weights of {', '.join(never)} were ever published: bring your own with --weights FILE")
     hear = tell if tell is not None else _ignore
     items = tuple(_pull_one(asset, force, offline, progress, hear) for asset in assets)
     if not detectors or store.default_model() is not None:
@@ -101,9 +117,11 @@ def _pull_one(
             asset,
             source="by hand" if was_there else mirrored(asset.url),
             published_sha256=published,
-            sha256=published if asset.kind == "embeddings" else store.hash_file(target),
+            sha256=store.hash_file(target),
         )
-        source.unlink(missing_ok=True)
+        siblings = [other for other in EMBEDDINGS.values() if other.url == asset.url]
+        if all(store.is_present(other) for other in siblings):  # else they come out of the same archive
+            source.unlink(missing_ok=True)
         return Pulled(asset, target, False, published)
 
 
@@ -136,30 +154,76 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
     """Turns the published file into the one that commands read; all at once or not at all."""
     store.make_folder(target.parent)
     if asset.kind == "embeddings":
-        _check_embeddings(asset, source)
-        source.replace(target)
+        _convert_embeddings(asset, source, target)
         return
     tell(f"converting {store.short_name(asset)} to safetensors")
     if asset.kind == "weights":
         from ovdet_cli.models.checkpoint import convert_checkpoint
 
-        convert_checkpoint(source, target)
+        convert_checkpoint(source, target, asset.member, _published_names(asset))
     else:
         from ovdet_cli.models.text_encoders.clip import convert_text_tower
 
-        convert_text_tower(source, target)
+        convert_text_tower(source, target, asset.name)
 
 
-def _check_embeddings(asset: Asset, file: Path) -> None:
-    """ModelError unless the file is the array of one vector a class that the vocabulary needs."""
+def _published_names(asset: Asset) -> list[str]:
+    """The names of a model's tensors in its publication, for a SavedModel, whose variables have none."""
+    spec = next(spec for spec in MODELS.values() if spec.weights == asset)
+    if spec.architecture != "dito":
+        return []
+    import torch
+
+    from ovdet_cli.models.architectures import architecture_of
+    from ovdet_cli.models.checkpoint import foreign_names
+
+    with torch.device("meta"):
+        model = architecture_of(spec).build(spec.config)
+    return foreign_names(model, architecture_of(spec).key_map(spec.config))
+
+
+def _convert_embeddings(asset: Asset, source: Path, target: Path) -> None:
+    """The published matrix with a row a class; as it was published where it has that form."""
+    if not asset.member and asset.name not in _COLUMNS:
+        _check_embeddings(asset, _load_array(asset, source))
+        source.replace(target)
+        return
+    vectors = _load_array(asset, source)
+    rows, width = _EMBEDDING_SHAPES[asset.name]
+    if isinstance(vectors, np.ndarray) and asset.name in _COLUMNS and vectors.shape == (width, rows):
+        vectors = vectors.T
+    if isinstance(vectors, np.ndarray) and asset.member and vectors.shape == (rows + 1, width):
+        vectors = vectors[1:]  # a table that begins with the background
+    _check_embeddings(asset, vectors)
+    part = target.with_name(f".{target.name}.part")
+    with part.open("wb") as file:
+        np.save(file, np.ascontiguousarray(vectors))
+    part.replace(target)
+
+
+def _load_array(asset: Asset, file: Path) -> Any:
+    folder = None
     try:
-        vectors = np.load(file, allow_pickle=False)
+        if asset.member:
+            folder = archives.free_folder(file.with_name(f".{file.name}.unpacked"))
+            found = archives.unpack(file, folder, lambda name: name.rpartition("/")[2] == asset.member)
+            if not found:
+                raise ModelError(f"{file} holds no {asset.member}")
+            file = found[0]
+        return np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ModelError(f"{asset.file_name} cannot be read as a numpy array: {error}") from error
-    rows = _EMBEDDING_ROWS.get(asset.name)
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.shape[1] != _EMBEDDING_WIDTH:
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_embeddings(asset: Asset, vectors: Any) -> None:
+    """ModelError unless the array has one vector a class that the vocabulary needs."""
+    rows, width = _EMBEDDING_SHAPES.get(asset.name, (None, 512))
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.shape[1] != width:
         raise ModelError(
-            f"{asset.file_name} has shape {getattr(vectors, 'shape', None)}; (classes, {_EMBEDDING_WIDTH}) is expected"
+            f"{asset.file_name} has shape {getattr(vectors, 'shape', None)}; (classes, {width}) is expected"
         )
     if rows is not None and len(vectors) != rows:
         raise ModelError(f"{asset.file_name} has {len(vectors)} rows; {asset.name} has {rows} classes")

@@ -58,10 +58,11 @@ def assets_of(name: str) -> tuple[Asset, ...]:
     if name in TEXT_ENCODERS or name in EMBEDDINGS:
         return (find_asset(name),)
     spec = find_model(name)
-    embeddings = embeddings_of(spec.text_encoder)
-    own = embeddings[spec.vocabulary]
+    embeddings = embeddings_of(spec)
+    own = embeddings.get(spec.vocabulary)
     others = (asset for asset in embeddings.values() if asset != own)
-    return own, *others, spec.weights, TEXT_ENCODERS[spec.text_encoder]
+    towers = (TEXT_ENCODERS[spec.text_encoder],) if spec.free_words else ()
+    return tuple(asset for asset in (own, *others, spec.background, spec.weights, *towers) if asset is not None)
 
 
 def converted_path(asset: Asset) -> Path:
@@ -76,7 +77,7 @@ def handed_path(asset: Asset) -> Path:
     """Where a person may put the published file: used as it is, or by the next pull if it lies in `downloads`."""
     if asset.bundled:
         return converted_path(asset)
-    if asset.kind == "weights":
+    if asset.kind == "weights" and asset.url.endswith(".pth"):
         return converted_path(asset).with_suffix(".pth")
     if asset.kind == "embeddings":
         return converted_path(asset)
@@ -91,7 +92,7 @@ def download_path(asset: Asset) -> Path:
 def path(asset: Asset) -> Path:
     """The asset's file, or where a pull would put it."""
     by_hand = handed_path(asset)
-    if asset.kind == "weights" and not converted_path(asset).is_file() and by_hand.is_file():
+    if by_hand.suffix == ".pth" and not converted_path(asset).is_file() and by_hand.is_file():
         return by_hand
     return converted_path(asset)
 
@@ -126,6 +127,8 @@ def require(asset: Asset) -> Path:
         raise ModelError(
             f"{found} is missing, though it comes with ovdet: the installation is damaged; install it again"
         )
+    if not asset.is_published:
+        raise ModelError(f"no weights of {name} were ever published: name a file with --weights FILE")
     pull = f"ovdet models pull {name}"
     by_hand = f"put the published file ({asset.url}) at {handed_path(asset)}"
     what, ways = {
@@ -202,7 +205,7 @@ def hash_file(file: Path) -> str:
 def _assets() -> Iterator[Asset]:
     yield from TEXT_ENCODERS.values()
     yield from EMBEDDINGS.values()
-    yield from embeddings_of("builtin-text").values()
+    yield from dict.fromkeys(asset for spec in MODELS.values() for asset in embeddings_of(spec).values())
     yield from (spec.weights for spec in MODELS.values())
 
 

@@ -5,10 +5,20 @@ from typing import Literal
 
 from ovdet_cli.errors import ModelError, UsageError
 from ovdet_cli.models.detic import config as detic
+from ovdet_cli.models.dito import config as dito
+from ovdet_cli.models.fvlm import config as fvlm
+from ovdet_cli.models.vild import config as vild
 
 _DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
 _DETIC_METADATA = "https://raw.githubusercontent.com/facebookresearch/Detic/main/datasets/metadata/"
+_TPU_WEIGHTS = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/"
+_VILD_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
+_FVLM_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
 _DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
+
+
+OFFICIAL, VILD_DEMO = "official", "vild-demo"
+"""Rules that make detections of scored regions: `Rules`, or those of ViLD's demo notebook."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +36,20 @@ class Asset:
     """Published hash; None where the publisher gives none (then the first one seen is recorded and checked)."""
     bundled: str = ""
     """File in `models/builtin` that comes with the package, in place of a download."""
+    member: str = ""
+    """File inside the published archive."""
+    saved_as: str = ""
+    """The download's name here and on a mirror, where the last part of the address is not its alone."""
 
     @property
     def file_name(self) -> str:
         """The last part of the address, or the name in the package."""
-        return self.bundled or self.url.rsplit("/", 1)[1]
+        return self.bundled or self.saved_as or self.url.rpartition("/")[2] or self.name
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it can be had at all."""
+        return bool(self.url or self.bundled)
 
 
 @dataclass(frozen=True)
@@ -45,10 +64,42 @@ class Preprocess:
     std_rgb: tuple[float, float, float] = (58.395, 57.12, 57.375)
     divisor: int = 32
     """Height and width are padded with zeros to a multiple of this, after normalising."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Of the network's input channels."""
 
     def __post_init__(self) -> None:
         if self.short_side < 1 or self.max_size < 1:
             raise UsageError(f"the network's input must have sides of 1 or more, not {self.short_side}/{self.max_size}")
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How a picture becomes the network's input where that is a square of one size: fitted into its upper left."""
+
+    side: int = 1024
+    """Pixels."""
+    mean_rgb: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the picture in [0, 1]; subtracted before the resize, so that the padding behind it is zero."""
+    std_rgb: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Literal["tf1", "half-pixel"] = "half-pixel"
+    """Bilinear without antialiasing: TensorFlow 1's, whose first pixels coincide, or by the pixels' centres."""
+    rounds_to_bfloat16: bool = False
+    """Whether the input is rounded to bfloat16, as it is on its way into a SavedModel."""
+    multiple: int = 64
+    """What the side must be a multiple of."""
+
+    def __post_init__(self) -> None:
+        if self.side < 1 or self.side % self.multiple:
+            raise UsageError(
+                f"the canvas (--imgsz) of this model must be a multiple of {self.multiple}, not {self.side}"
+            )
+
+    @property
+    def short_side(self) -> int:
+        """For records: the picture's sides after the resize are at most this."""
+        return self.side
+
+    max_size = short_side
 
 
 @dataclass(frozen=True)
@@ -72,6 +123,16 @@ class Rules:
             raise UsageError(f"at least 1 detection a picture must be allowed, not {self.max_detections}")
 
 
+Config = (
+    detic.DeticConfig
+    | detic.C4Config
+    | detic.DeformableDetrConfig
+    | vild.VildConfig
+    | dito.DitoConfig
+    | fvlm.FvlmConfig
+)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything that is known of one published model."""
@@ -80,8 +141,8 @@ class ModelSpec:
     """Short name, as in `--model detic-swin-b`."""
     stem: str
     """Official file name without ending; always a name too."""
-    architecture: Literal["detic"]
-    config: detic.DeticConfig
+    architecture: Literal["detic", "detic-c4", "detic-detr", "vild", "dito", "fvlm"]
+    config: Config
     weights: Asset
     num_columns: int
     """Classes of the checkpoint's own classifier."""
@@ -90,16 +151,42 @@ class ModelSpec:
     """(benchmark, published figure)."""
     text_encoder: str = "clip-vit-b-32"
     """Asset whose text tower the classifier was trained with."""
+    text_rows: int = 0
+    """Height of the table of texts that scores are a softmax over: background, classes, padding. 0: there is none."""
+    background: Asset | None = None
+    """The published embeddings of that table's first row and of its padding; None: of the words "background" and
+    "empty" by the text tower."""
+    embeddings: Literal["detic", "vild", "dito", "fvlm", "builtin"] = "detic"
+    """Whose published embeddings of built-in vocabularies are its."""
     prompt: str = "a {}"
+    """A template with {} in the name's place, or the name of a set of templates."""
+    novel: Literal["", "lvis-rare", "all"] = ""
+    """Where novel classes are scored otherwise than base ones: which are novel if a person names none. "lvis-rare": of
+    LVIS's list, or the checkpoint's own, the rare ones, and of other words none. Empty: it makes no difference."""
     vocabulary: str = "lvis"
     """Built-in vocabulary when no words are given."""
     column_names: str = "lvis"
     """Built-in vocabulary that names the first columns of the checkpoint's own classifier."""
-    preprocess: Preprocess = Preprocess()
+    preprocess: Preprocess | Canvas = Preprocess()
     rules: Rules = Rules()
+    words: Literal["free", "embedded", "closed"] = "free"
+    """Which words can be asked for: any; those with embeddings, published or a person's, as the text tower was never
+    published; or the checkpoint's own classes alone."""
+    rules_from: str = "of the official demo"
+    """Whose setting the rules are, for people."""
+    posts: tuple[str, ...] = ()
+    """Other rules than the official ones that regions can be made detections by."""
+    has_masks: bool = True
+    paste: Literal["detectron2", "detectron"] = "detectron2"
+    """How masks get into the picture: at the cells' centres, or from a box of whole pixels grown by a cell."""
     paper: str = "arXiv:2201.02605"
     knows: str = ""
     """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
+
+    @property
+    def free_words(self) -> bool:
+        """Whether any word can be asked for."""
+        return self.words == "free"
 
 
 _BUILTIN_LICENCE = "Apache-2.0 (drawings it learned from: see ovdet_cli/models/builtin/CARD.md)"
@@ -112,6 +199,21 @@ TEXT_ENCODERS = {
         605_157_884,
         "MIT (OpenAI CLIP)",
     ),
+    **{
+        f"clip-{name}": Asset(
+            f"clip-{name}",
+            "text-encoder",
+            f"https://huggingface.co/timm/{folder}_clip.openai/resolve/main/open_clip_model.safetensors",
+            size,
+            "MIT (OpenAI CLIP)",
+            saved_as=f"clip-{name}.safetensors",
+        )
+        for name, folder, size in (
+            ("rn50", "resnet50", 408_300_000),
+            ("rn50x4", "resnet50x4", 714_000_000),
+            ("rn50x16", "resnet50x16", 1_160_000_000),
+        )
+    },
     "builtin-text": Asset("builtin-text", "text-encoder", "", 0, _BUILTIN_LICENCE, bundled="text.safetensors"),
 }
 
@@ -125,15 +227,28 @@ EMBEDDINGS = {
         ("objects365", "o365_clip_a+cnamefix.npy", 373_888),
     )
 }
+EMBEDDINGS["vild-lvis"] = Asset(
+    "vild-lvis", "embeddings", f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy", 2_463_872, _VILD_LICENCE
+)
+_DITO_EMBEDDINGS = f"{_TPU_WEIGHTS}dito/dito_large_embeddings.zip"
+for _name, _member, _rows in (
+    ("dito-lvis", "lvis_embed.npy", 1203),
+    ("dito-coco", "coco_embed.npy", 80),
+    ("dito-background", "bg_empty_embed.npy", 2),
+):
+    EMBEDDINGS[_name] = Asset(_name, "embeddings", _DITO_EMBEDDINGS, 4096 * _rows + 128, _FVLM_LICENCE, member=_member)
 _EMBEDDINGS_OF = {
-    "clip-vit-b-32": EMBEDDINGS,
-    "builtin-text": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
+    "dito": {"lvis": EMBEDDINGS["dito-lvis"], "coco": EMBEDDINGS["dito-coco"]},
+    "fvlm": {},
+    "detic": {name: EMBEDDINGS[name] for name in ("lvis", "coco", "openimages", "objects365")},
+    "vild": {"lvis": EMBEDDINGS["vild-lvis"]},
+    "builtin": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
 }
 
 
-def embeddings_of(text_encoder: str) -> dict[str, Asset]:
-    """Built-in vocabulary -> its ready embeddings by that text tower."""
-    return _EMBEDDINGS_OF[text_encoder]
+def embeddings_of(spec: ModelSpec) -> dict[str, Asset]:
+    """Built-in vocabulary -> its published embeddings for a model."""
+    return _EMBEDDINGS_OF[spec.embeddings]
 
 
 # Parameters of the four layouts without their classifier columns (../tests count them again), for sizes.
@@ -150,6 +265,46 @@ def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> 
     return ModelSpec(name, stem, "detic", _CONFIGS[backbone], weights, num_columns, trained_on, results)
 
 
+def _ovcoco(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
+    text_tower = 63_430_000 if "caption" in stem else 0  # CLIP's, within the file
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", 4 * (38_370_000 + text_tower), _DETIC_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "detic-c4",
+        detic.OVCOCO_R50,
+        weights,
+        num_columns=80,
+        trained_on=trained_on,
+        results=(("COCO box mAP50 / novel", figure),),
+        vocabulary="coco",
+        column_names="coco",
+        preprocess=Preprocess(std_rgb=(1.0, 1.0, 1.0), divisor=1, order="bgr"),
+        rules=Rules(threshold=0.05, max_detections=100, one_class=False),
+        rules_from="of the official evaluation (the official demo cannot run this model)",
+        has_masks=False,
+    )
+
+
+def _detr(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", 4 * 43_290_000, _DETIC_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "detic-detr",
+        detic.DEFORMABLE_DETR_R50,
+        weights,
+        num_columns=1203,
+        trained_on=trained_on,
+        results=(("LVIS box mAP / rare", figure),),
+        preprocess=Preprocess(divisor=1),
+        rules=Rules(threshold=0.3, nms_iou=1.0, one_class=False),
+        rules_from="ours (the official evaluation keeps the best 300 whatever their score: --threshold 0)",
+        words="closed",
+        has_masks=False,
+    )
+
+
 _OV = "OV-LVIS mask mAP / novel"
 _LVIS = "LVIS mask mAP / rare"
 _O365 = "Objects365 box mAP"
@@ -158,6 +313,104 @@ _FULL = "LVIS box mAP (800/1333)"
 _FAST = "LVIS box mAP (640/640, threshold 0.3, boxes only)"
 
 _ALL = "LVIS + COCO boxes, ImageNet-21k labels"
+
+
+def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: str) -> ModelSpec:
+    weights = Asset(stem, "weights", f"{_TPU_WEIGHTS}vild/pretrained_ckpts/{stem}.tar.gz", 4 * numbers, _VILD_LICENCE)
+    return ModelSpec(
+        name,
+        stem,
+        "vild",
+        config,
+        weights,
+        num_columns=1203,
+        trained_on="LVIS base boxes, CLIP's image embeddings of proposals",
+        embeddings="vild",
+        prompt="vild",
+        novel="lvis-rare" if config.has_image_tower else "",
+        results=(("LVIS mask AP: rare / common / frequent / all", figures),),
+        preprocess=Canvas(mean_rgb=(0.485, 0.456, 0.406), std_rgb=(0.229, 0.224, 0.225), resize="tf1"),
+        rules=Rules(threshold=0.0, one_class=False),
+        rules_from="of the official evaluation",
+        posts=(VILD_DEMO,),
+        paste="detectron",
+        paper="arXiv:2104.13921",
+    )
+
+
+_VILD = (
+    _vild("vild-r50", "resnet50_vild", vild.R50, 48_700_000, "16.6 / 19.8 / 28.2 / 22.5"),
+    _vild("vild-ensemble-r50", "resnet50_vild_ensemble", vild.ENSEMBLE_R50, 65_500_000, "18.0 / 24.7 / 30.6 / 25.9"),
+    _vild("vild-r152", "resnet152_vild", vild.R152, 83_500_000, "19.6 / 21.6 / 28.5 / 24.0"),
+    _vild(
+        "vild-ensemble-r152", "resnet152_vild_ensemble", vild.ENSEMBLE_R152, 100_300_000, "19.2 / 24.8 / 30.8 / 26.2"
+    ),
+)
+
+
+def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights: str = "") -> ModelSpec:
+    url = f"{_TPU_WEIGHTS}dito/{weights}" if weights else ""
+    stem = weights.removesuffix(".zip") or name.replace("-", "_")
+    return ModelSpec(
+        name,
+        stem,
+        "dito",
+        config,
+        Asset(stem, "weights", url, 4 * numbers, _FVLM_LICENCE, member="vit-large/" if weights else ""),
+        num_columns=0,
+        trained_on="DataComp-1B pictures and texts, LVIS base boxes" if weights else "no public weights",
+        results=(("LVIS mask AP rare", figure),),
+        text_rows=1204,
+        background=EMBEDDINGS["dito-background"],
+        embeddings="dito",
+        novel="all",
+        preprocess=Canvas(rounds_to_bfloat16=True),
+        rules=Rules(threshold=0.0, max_detections=100, one_class=False),
+        rules_from="of the official demo, which then draws 25 boxes of scores above 0.15",
+        words="embedded",
+        paste="detectron",
+        paper="arXiv:2310.00161",
+    )
+
+
+def _fvlm(name: str, config: fvlm.FvlmConfig, numbers: int, figure: str) -> ModelSpec:
+    size = name.removeprefix("fvlm-")
+    return ModelSpec(
+        name,
+        f"fvlm_{size}",
+        "fvlm",
+        config,
+        Asset(f"fvlm_{size}", "weights", f"{_TPU_WEIGHTS}fvlm/{size}.zip", 4 * numbers, _FVLM_LICENCE),
+        num_columns=0,
+        trained_on="CLIP's pictures and texts (frozen), LVIS base boxes",
+        results=(("LVIS mask AP rare", figure),),
+        text_encoder=f"clip-{size.replace('r50', 'rn50')}",
+        text_rows=91,
+        embeddings="fvlm",
+        prompt="imagenet",
+        novel="all",
+        vocabulary="coco",
+        preprocess=Canvas(
+            mean_rgb=(0.48145466, 0.4578275, 0.40821073),
+            std_rgb=(0.26862954, 0.26130258, 0.27577711),
+            rounds_to_bfloat16=True,
+        ),
+        rules=Rules(threshold=0.0, max_detections=100, one_class=False),
+        rules_from="of the official demo",
+        paste="detectron",
+        paper="arXiv:2209.15639",
+    )
+
+
+_FVLM = (
+    _dito("dito-vit-s", dito.VIT_S, 65_970_000, "26.2"),
+    _dito("dito-vit-b", dito.VIT_B, 200_000_000, "31.5"),
+    _dito("dito-vit-l", dito.VIT_L, 634_480_000, "40.5", "demo_dito_large.zip"),
+    _fvlm("fvlm-r50", fvlm.R50, 62_440_000, "18.6"),
+    _fvlm("fvlm-r50x4", fvlm.R50X4, 120_000_000, "26.3"),
+    _fvlm("fvlm-r50x16", fvlm.R50X16, 210_000_000, "30.4"),
+)
+
 _MODELS = (
     _detic(
         "detic-swin-b",
@@ -234,6 +487,27 @@ _MODELS = (
     _detic("boxsup-l-r50", "BoxSup-C2_L_CLIP_R5021k_640b64_4x", "LVIS boxes", (_LVIS, "31.5 / 25.6")),
     _detic("boxsup-lbase-swin-b", "BoxSup-C2_Lbase_CLIP_SwinB_896b32_4x", "LVIS base boxes", (_OV, "38.4 / 21.9")),
     _detic("boxsup-lbase-r50", "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x", "LVIS base boxes", (_OV, "30.2 / 16.4")),
+    _ovcoco(
+        "detic-ovcoco-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_max-size",
+        "COCO base boxes, image labels out of COCO captions",
+        "44.7 / 24.1",
+    ),
+    _ovcoco(
+        "detic-ovcoco-max-size-caption-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_max-size_caption",
+        "COCO base boxes, COCO captions and image labels out of them",
+        "45.0 / 27.8",
+    ),
+    _ovcoco(
+        "detic-ovcoco-caption-r50",
+        "Detic_OVCOCO_CLIP_R50_1x_caption",
+        "COCO base boxes, COCO captions",
+        "43.8 / 21.0",
+    ),
+    _ovcoco("boxsup-ovcoco-r50", "BoxSup_OVCOCO_CLIP_R50_1x", "COCO base boxes", "39.3 / 1.3"),
+    _detr("detic-deformdetr-r50", "Detic_DeformDETR_LI_R50_4x_ft4x", "LVIS boxes, ImageNet labels", "32.5 / 26.2"),
+    _detr("boxsup-deformdetr-r50", "BoxSup-DeformDETR_L_R50_4x", "LVIS boxes", "31.7 / 21.4"),
 )
 
 BUILTIN = ModelSpec(
@@ -246,15 +520,17 @@ BUILTIN = ModelSpec(
     trained_on="drawn scenes of emoji and icons",
     results=(),
     text_encoder="builtin-text",
+    embeddings="builtin",
     prompt="{}",
     vocabulary="builtin",
     column_names="builtin",
     preprocess=Preprocess(short_side=384, max_size=640),
     paper="arXiv:2201.02605, a small configuration of it",
+    rules_from="its own",
     knows="drawn things (emoji, icons, stickers)",
 )
 
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS)}
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (BUILTIN, *_MODELS, *_VILD, *_FVLM)}
 DEFAULT = BUILTIN.name
 """What is used where a person has chosen none."""
 RECOMMENDED = "detic-swin-b"

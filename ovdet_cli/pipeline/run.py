@@ -13,6 +13,7 @@ from typing import Any
 
 from ovdet_cli.detector.detector import Detector
 from ovdet_cli.detector.photographs import looks_like_photograph
+from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import TooManyFailuresError
 from ovdet_cli.frame import Failure, Frame
 from ovdet_cli.models.zoo import RECOMMENDED
@@ -273,6 +274,13 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _novel_names(words: Words) -> list[str]:
+    """The classes that were scored as novel."""
+    if words.is_novel_C is None:
+        return []
+    return [name for name, is_novel in zip(words.names, words.is_novel_C.tolist(), strict=True) if is_novel]
+
+
 def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, Any]:
     """The content of run.json."""
     detector, vocabulary = job.detector, job.words.vocabulary
@@ -302,6 +310,7 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "embeddings": list(job.words.origins),
             "embeddings_file": str(job.embeddings) if job.embeddings else None,
             "embeddings_sha256": job.words.sha256,
+            "novel": _novel_names(job.words),
             "unfamiliar": [{"name": word.name, "nearest": word.nearest} for word in job.words.unfamiliar],
             "names": list(vocabulary.names),
         },
@@ -311,6 +320,7 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "nms_iou": rules.nms_iou,
             "max_detections": rules.max_detections,
             "one_class": rules.one_class,
+            "post": detector.post,
             "short_side": preprocess.short_side,
             "max_size": preprocess.max_size,
             "masks": detector.with_masks,

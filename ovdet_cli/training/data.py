@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ovdet_cli.errors import UsageError
 from ovdet_cli.evaluation.names import join_names
-from ovdet_cli.models.zoo import ModelSpec
+from ovdet_cli.models.zoo import ModelSpec, Preprocess
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.camera_pictures import CameraPictures
@@ -47,6 +47,13 @@ def open_data(config: TrainConfig, spec: ModelSpec) -> TrainingData:
     return _open_scenes(config, spec) if "scenes" in kinds else _open_sets(config, spec)
 
 
+def preprocess_of(spec: ModelSpec) -> Preprocess:
+    """The model's preprocessing; UsageError for one that sees a canvas and cannot be trained here."""
+    if not isinstance(spec.preprocess, Preprocess):
+        raise UsageError(f"{spec.name} cannot be trained here: choose one of Detic's CenterNet2 models")
+    return spec.preprocess
+
+
 def phases_of(data: DataConfig) -> tuple[PhaseConfig, ...]:
     """What a run draws when; one phase of default scenes where nothing is said."""
     return data.phases or (PhaseConfig(share=1.0, batch=data.batch),)
@@ -70,7 +77,7 @@ def _open_scenes(config: TrainConfig, spec: ModelSpec) -> TrainingData:
                 scenes = dataclasses.replace(scenes, styles=artwork.training_styles)
             phases.append(ScenePhase(round(until), phase.batch, scenes, phase.names_only))
         seed = config.run.seed * len(config.data) + number
-        sources.append(SceneSource(artwork, phases, seed, spec.preprocess, data.labels_only))
+        sources.append(SceneSource(artwork, phases, seed, preprocess_of(spec), data.labels_only))
         sizes.append(max(phase.batch for phase in phases))
     ratios = [data.ratio for data in config.data]
     source = sources[0] if len(sources) == 1 else MixedSource(sources, ratios, sizes, config.run.seed)
@@ -97,7 +104,7 @@ def _open_sets(config: TrainConfig, spec: ModelSpec) -> TrainingData:
     described = json.dumps([[d.path, len(s), list(s.names)] for d, s in zip(config.data, sets, strict=True)])
     return TrainingData(
         names,
-        DiskSource(sets, stream, augment, spec.preprocess),
+        DiskSource(sets, stream, augment, preprocess_of(spec)),
         hashlib.sha256(described.encode()).hexdigest(),
         # LVIS's frequency weight: the square root of the number of pictures; 0 for a class without boxes.
         class_weights_C=counts.sqrt() if counts.any() else None,

@@ -20,11 +20,12 @@ from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint, write_safetensors
 from ovdet_cli.models.detic.cascade import CascadeStage
+from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.model import Detic
 from ovdet_cli.models.zoo import ModelSpec, find_model
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.config import TrainConfig
-from ovdet_cli.training.data import TrainingData, open_boxes, open_data, phases_of
+from ovdet_cli.training.data import TrainingData, open_boxes, open_data, phases_of, preprocess_of
 from ovdet_cli.training.loop import Loop, LoopConfig, Progress, Window, autocast
 from ovdet_cli.training.measuring import measure
 from ovdet_cli.training.samples import Sample
@@ -126,7 +127,7 @@ class TrainingRun:
         samples = self._fresh_scenes() if self.data.artwork is not None else self._evaluation_pictures()
         # Pictures of one size go through the network together, others each alone.
         batch = 8 if self.data.artwork is not None else 1
-        return measure(trained.detector, texts, samples, self.spec.preprocess, self.data.names, batch)
+        return measure(trained.detector, texts, samples, preprocess_of(self.spec), self.data.names, batch)
 
     def _fresh_scenes(self) -> Iterator[Sample]:
         assert self.data.artwork is not None
@@ -171,6 +172,8 @@ def use_threads(count: int) -> None:
 
 def _check(config: TrainConfig, spec: ModelSpec) -> None:
     """UsageError where the recipe does not fit the model."""
+    if not isinstance(spec.config, DeticConfig):
+        raise UsageError(f"{spec.name} cannot be trained here: choose one of Detic's CenterNet2 models")
     stages, levels = spec.config.num_stages, spec.config.num_levels
     if len(config.recipe.match_ious) != stages:
         raise UsageError(f"recipe.match_ious must have {stages} entries, one for each stage of {spec.name}")
@@ -190,7 +193,7 @@ def _build_detector(config: TrainConfig, spec: ModelSpec) -> Detic:
             if config.model.weights == "published"
             else Path(config.model.weights).expanduser()
         )
-        load_weights(detector, read_checkpoint(path), architecture_of(spec).key_map, str(path))
+        load_weights(detector, read_checkpoint(path), architecture_of(spec).key_map(spec.config), str(path))
     else:
         initialise(detector)
     return detector

@@ -31,6 +31,7 @@ from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.calibration import fit_calibration
 from ovdet_cli.training.categories import load_categories
 from ovdet_cli.training.config import read_config
+from ovdet_cli.training.data import preprocess_of
 from ovdet_cli.training.loop import Progress
 from ovdet_cli.training.measuring import AP_RULES, Found, detect_samples, results_of, truth_of
 from ovdet_cli.training.package import TEXT, package_builtin
@@ -166,7 +167,7 @@ def _detect(
             samples.append(dataclasses.replace(sample, masks=None))
             yield sample
 
-    return detect_samples(model, texts_CD, drawn(), BUILTIN.preprocess, rules), samples
+    return detect_samples(model, texts_CD, drawn(), preprocess_of(BUILTIN), rules), samples
 
 
 def _model(folder: Path) -> OpenVocabularyDetector:
@@ -175,7 +176,7 @@ def _model(folder: Path) -> OpenVocabularyDetector:
     write_safetensors(pack(load_file(folder / WEIGHTS)), packed)
     architecture = architecture_of(BUILTIN)
     model = architecture.build(BUILTIN.config)
-    load_weights(model, read_checkpoint(packed), architecture.key_map, str(packed))
+    load_weights(model, read_checkpoint(packed), architecture.key_map(BUILTIN.config), str(packed))
     return model.to(memory_format=torch.channels_last)
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.vocabulary.cache import EmbeddingCache
-from ovdet_cli.vocabulary.prompts import fill_prompt
+from ovdet_cli.vocabulary.prompts import fill_prompts
 from ovdet_cli.vocabulary.vocabulary import Part
 
 log = logging.getLogger(__name__)
 
-_MANY = 2000  # names that a CPU embeds in half a minute or so
+_MANY = 2000  # sentences that a CPU embeds in half a minute or so
 
 
 class TextEncoder(Protocol):
@@ -99,22 +99,29 @@ class TextEmbedder:
 
     def embed(self, names: Sequence[str]) -> np.ndarray:
         """Unit vectors float32 (C, D); VocabularyError lists names that do not fit the tower's context."""
-        sentences = [fill_prompt(self._prompt, name) for name in names]
+        filled = [fill_prompts(self._prompt, name) for name in names]
+        sentences = [sentence for own in filled for sentence in own]
         vectors = self._cache.get(self._tower_hash, sentences)
         if vectors is None:
             tower = self._tower
-            lengths = [(name, tower.num_tokens(text)) for name, text in zip(names, sentences, strict=True)]
+            lengths = [
+                (name, max(tower.num_tokens(text) for text in own)) for name, own in zip(names, filled, strict=True)
+            ]
             if long := [(name, length) for name, length in lengths if length > tower.context]:
                 shown = "; ".join(f"{name[:60]!r} ({length} tokens)" for name, length in long[:5])
                 raise VocabularyError(
                     f"{len(long)} names are longer than the {tower.context} tokens of the text tower: {shown}. "
                     "Shorten them"
                 )
-            if len(names) > _MANY:
+            if len(sentences) > _MANY:
                 log.warning("embedding %d names: this takes a while once, then they are cached", len(names))
             vectors = tower.encode(sentences).numpy()
             self._cache.put(self._tower_hash, sentences, vectors)
-        return vectors
+        if len(sentences) == len(names):
+            return vectors
+        means_CD = vectors.reshape(len(names), -1, vectors.shape[1]).mean(axis=1)
+        unit_CD: np.ndarray = means_CD / np.linalg.norm(means_CD, axis=1, keepdims=True)
+        return unit_CD
 
 
 def published_embeddings(part: Part, path: Path) -> np.ndarray:

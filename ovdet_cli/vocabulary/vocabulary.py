@@ -119,6 +119,12 @@ class Vocabulary:
         return [name for name in own if counts[name] > 1]
 
 
+@cache
+def lvis_rare() -> frozenset[str]:
+    """Names of LVIS's rare categories (at most ten training pictures), the novel ones of its open-vocabulary split."""
+    return frozenset(row["name"] for row in _rows("lvis") if row["frequency"] == "r")
+
+
 def parse_names(data: bytes, origin: str) -> list[str]:
     """The names in a vocabulary file's bytes; VocabularyError names the line that is not UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -146,9 +152,13 @@ def _built_in_part(name: str) -> Part:
 
         # A synset's description is its lemmas between commas: the first one is the usual word.
         return Part(tuple(d.split(",")[0].strip() for d in ImageNetInfo("imagenet21k").label_descriptions()), name)
-    # The built-in model's names belong to its weights, and stand beside them.
+    rows = _rows(name)
+    return Part(tuple(row["name"] for row in rows), name, tuple(int(row["id"]) for row in rows))
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    """The table of a built-in list; the built-in model's names belong to its weights, and stand beside them."""
     is_own = name == "builtin"
     place = files("ovdet_cli.models") / "builtin" if is_own else files("ovdet_cli.vocabulary") / "lists"
     text = (place / ("classes.csv" if is_own else f"{name}.csv")).read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    return Part(tuple(row["name"] for row in rows), name, tuple(int(row["id"]) for row in rows))
+    return list(csv.DictReader(text.splitlines()))

@@ -67,13 +67,9 @@ def test_list_json(home: Path) -> None:
     assert value["default"] == "builtin"
     assert value["home"] == str(home)
     assert [model["name"] for model in value["models"]] == list(zoo.MODELS)
-    assert {asset["name"]: asset["is_present"] for asset in value["assets"]} == {
-        "clip-vit-b-32": False,
-        "lvis": True,
-        "coco": False,
-        "openimages": False,
-        "objects365": False,
-    }
+    present = {asset["name"]: asset["is_present"] for asset in value["assets"]}
+    assert list(present) == [name for name in zoo.TEXT_ENCODERS if name != "builtin-text"] + list(zoo.EMBEDDINGS)
+    assert [name for name, is_present in present.items() if is_present] == ["lvis"]
 
 
 @pytest.mark.parametrize("name", ["detic-r18", SPEC.stem])
@@ -130,6 +126,7 @@ def test_info_json() -> None:
         "nms_iou": 0.5,
         "max_detections": 300,
         "one_class_per_box": True,
+        "canvas": False,
         "short_side": 800,
         "max_size": 1333,
     }

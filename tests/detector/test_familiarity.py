@@ -27,7 +27,7 @@ class Tower:
         return 3
 
     def encode(self, sentences: Sequence[str]) -> Tensor:
-        vectors = read_embeddings(store.require(embeddings_of("builtin-text")["builtin"]))
+        vectors = read_embeddings(store.require(embeddings_of(BUILTIN)["builtin"]))
         rows = [NAMES.index("dog" if text in ("puppy", "pooch") else "toothbrush") for text in sentences]
         return torch.from_numpy(vectors[rows])
 

@@ -1,9 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ovdet_cli.detector.masks import paste_mask, paste_masks
+from ovdet_cli.detector.masks import paste_mask, paste_mask_grown, paste_masks
 
 
 def detectron2_paste(probabilities, box, size_hw):
@@ -118,3 +119,44 @@ def test_several_and_none(random):
     for mask, p, box in zip(pasted, probabilities, boxes, strict=True):
         np.testing.assert_array_equal(mask.bitmap(), paste_mask(p, box, (10, 10)).bitmap())
     assert paste_masks(np.zeros((0, 1, 1), np.float32), np.zeros((0, 4), np.float32), (10, 10)) == []
+
+
+def tpu_paste(probabilities, box, size_hw):
+    """The values of paste_instance_masks, tensorflow/tpu 7dc921f, mask_utils.py (Apache-2.0)."""
+    height, width = size_hw
+    cells = len(probabilities)
+    grown = (cells + 2.0) / cells
+    x1, y1, x2, y2 = (float(v) for v in box)
+    centre_x, centre_y = (x1 + x2) / 2, (y1 + y2) / 2
+    half_w, half_h = (x2 - x1) / 2 * grown, (y2 - y1) / 2 * grown
+    whole = np.array([centre_x - half_w, centre_y - half_h, centre_x + half_w, centre_y + half_h]).astype(np.int32)
+    w, h = max(whole[2] - whole[0] + 1, 1), max(whole[3] - whole[1] + 1, 1)
+    mask = cv2.resize(np.pad(probabilities, 1).astype(np.float32), (int(w), int(h)))
+    values = np.zeros(size_hw, np.float32)
+    x_0, x_1 = min(max(whole[0], 0), width), min(max(whole[2] + 1, 0), width)
+    y_0, y_1 = min(max(whole[1], 0), height), min(max(whole[3] + 1, 0), height)
+    values[y_0:y_1, x_0:x_1] = mask[y_0 - whole[1] : y_1 - whole[1], x_0 - whole[0] : x_1 - whole[0]]
+    return values
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (10.3, 20.7, 61.2, 88.9),
+        (-30.5, -12.1, 20.2, 40.4),
+        (70.0, 60.0, 140.0, 130.5),
+        (40.2, 40.3, 41.1, 41.9),
+        (5.0, 50.0, 95.0, 50.5),
+        (-50.0, -50.0, -20.0, -20.0),
+        (200.0, 10.0, 230.0, 40.0),
+    ],
+)
+def test_a_grown_mask_is_pasted_as_the_official_code_does(box):
+    probabilities = np.random.default_rng(0).random((28, 28), dtype=np.float32)
+    size_hw = (100, 110)
+    values = tpu_paste(probabilities, box, size_hw)
+    found = paste_mask_grown(probabilities, np.array(box, np.float32), size_hw)
+    assert found.size_hw == size_hw
+    is_clear = np.abs(values - 0.5) > 2e-3
+    np.testing.assert_array_equal(found.bitmap()[is_clear], (values > 0.5)[is_clear])
+    assert is_clear.mean() > 0.98

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ovdet_cli.detector.preprocess import Prepared, Preprocessor, resized_size
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.detector.preprocess import CanvasPreprocessor, Prepared, Preprocessor, resized_size
+from ovdet_cli.models.zoo import Canvas, Preprocess
 
 sides = st.integers(1, 6000)
 
@@ -126,3 +126,45 @@ def test_the_whole_network_input_is_the_whole_picture():
     found = prepared((800, 1067), (480, 640)).to_original(torch.tensor([[0.0, 0.0, 1067.0, 800.0]]))
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0, 640.0, 480.0]]))
     assert prepared((800, 1067), (480, 640)).to_original(torch.zeros(0, 4)).shape == (0, 4)
+
+
+def test_a_canvas_has_the_picture_in_its_upper_left():
+    image = np.random.default_rng(0).integers(0, 255, (30, 60, 3), dtype=np.uint8)
+    preprocessor = CanvasPreprocessor(Canvas(side=128, mean_rgb=(0.5, 0.4, 0.3), std_rgb=(0.2, 0.2, 0.1)))
+    prepared = preprocessor.prepare(image)
+    assert (prepared.size_hw, prepared.padded_hw, prepared.original_hw) == ((64, 128), (128, 128), (30, 60))
+    pixels = preprocessor.stack([prepared], torch.device("cpu"))
+    assert pixels.shape == (1, 3, 128, 128)
+    assert not pixels[:, :, 64:].any()
+    corner = (image[0, 0] / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.2, 0.1]
+    np.testing.assert_allclose(pixels[0, :, 0, 0], corner, atol=1e-5)
+    boxes = prepared.to_original(torch.tensor([[0.0, 0.0, 128.0, 100.0]]), clip=False)
+    np.testing.assert_allclose(boxes, [[0, 0, 60, 100 * 30 / 64]], rtol=1e-6)
+    np.testing.assert_allclose(prepared.to_original(torch.tensor([[-9.0, 0.0, 128.0, 100.0]])), [[0, 0, 60, 30]])
+
+
+def test_tensorflow_1_resizes_from_the_corner():
+    """Doubling [0, 3] by hand: places 0, 0.5, 1 and 1.5, the last of which has no neighbour on its right."""
+    image = np.array([[[0] * 3, [255] * 3]], np.uint8)
+    preprocessor = CanvasPreprocessor(Canvas(side=64, resize="tf1", multiple=2))
+    row = preprocessor.prepare(image).resized[0, :, 0]
+    np.testing.assert_allclose(row[[0, 16, 32, 48]], [0, 0.5, 1, 1], atol=1e-6)
+    centred = CanvasPreprocessor(Canvas(side=64, multiple=2)).prepare(image).resized[0, :, 0]
+    np.testing.assert_allclose(centred[[0, 31, 32, 63]], [0, 0.484375, 0.515625, 1], atol=1e-6)
+
+
+def test_an_input_may_be_rounded_to_bfloat16():
+    image = np.full((64, 64, 3), 100, np.uint8)
+    for rounds in (False, True):
+        preprocessor = CanvasPreprocessor(Canvas(side=64, rounds_to_bfloat16=rounds))
+        (value,) = preprocessor.stack([preprocessor.prepare(image)], torch.device("cpu")).unique().tolist()
+        assert (value == torch.tensor(100 / 255).bfloat16().item()) == rounds
+
+
+def test_channels_may_be_turned():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[..., 0] = 200
+    spec = Preprocess(8, 8, mean_rgb=(0, 0, 0), std_rgb=(1, 1, 1), divisor=1, order="bgr")
+    pixels = Preprocessor(spec).stack([Preprocessor(spec).prepare(image)], torch.device("cpu"))
+    assert pixels.shape == (1, 3, 8, 8), "nothing is padded"
+    assert pixels[0, :, 0, 0].tolist() == [0, 0, 200]

@@ -5,7 +5,7 @@ import pytest
 from ovdet_cli.errors import ModelError
 from ovdet_cli.models import zoo
 
-# Detic's model zoo without its DeformDETR and OVCOCO models, which have other architectures.
+# Detic's model zoo.
 PUBLISHED = {
     "BoxSup-C2_Lbase_CLIP_R5021k_640b64_4x": "30.2 / 16.4",
     "Detic_LbaseI_CLIP_R5021k_640b64_4x_ft4x_max-size": "32.4 / 24.9",
@@ -23,19 +23,34 @@ PUBLISHED = {
     "Detic_LCOCOI21k_CLIP_CXT21k_640b32_4x_ft4x_max-size": "30.7",
     "Detic_LCOCOI21k_CLIP_R5021k_640b32_4x_ft4x_max-size": "29.0",
     "Detic_LCOCOI21k_CLIP_R18_640b32_4x_ft4x_max-size": "22.1",
+    "BoxSup_OVCOCO_CLIP_R50_1x": "39.3 / 1.3",
+    "Detic_OVCOCO_CLIP_R50_1x_max-size": "44.7 / 24.1",
+    "Detic_OVCOCO_CLIP_R50_1x_caption": "43.8 / 21.0",
+    "Detic_OVCOCO_CLIP_R50_1x_max-size_caption": "45.0 / 27.8",
+    "BoxSup-DeformDETR_L_R50_4x": "31.7 / 21.4",
+    "Detic_DeformDETR_LI_R50_4x_ft4x": "32.5 / 26.2",
+}
+PUBLISHED_VILD = {
+    "resnet50_vild": "16.6 / 19.8 / 28.2 / 22.5",
+    "resnet50_vild_ensemble": "18.0 / 24.7 / 30.6 / 25.9",
+    "resnet152_vild": "19.6 / 21.6 / 28.5 / 24.0",
+    "resnet152_vild_ensemble": "19.2 / 24.8 / 30.8 / 26.2",
 }
 SPECS = [spec for spec in zoo.MODELS.values() if spec != zoo.BUILTIN]
+DETIC = [spec for spec in SPECS if spec.architecture.startswith("detic")]
+VILD = [spec for spec in SPECS if spec.architecture == "vild"]
 
 
-def test_all_sixteen_are_here_and_our_own_before_them() -> None:
-    assert {spec.stem for spec in SPECS} == set(PUBLISHED)
-    assert len(SPECS) == len(PUBLISHED) == 16
+def test_all_of_detic_is_here_and_our_own_before_them() -> None:
+    assert {spec.stem for spec in DETIC} == set(PUBLISHED)
+    assert len(DETIC) == len(PUBLISHED) == 22
+    assert {spec.stem for spec in VILD} == set(PUBLISHED_VILD)
     assert list(zoo.MODELS) == [zoo.DEFAULT, *(spec.name for spec in SPECS)]
 
 
 def test_all_that_the_built_in_model_needs_is_bundled() -> None:
     spec = zoo.BUILTIN
-    embeddings = zoo.embeddings_of(spec.text_encoder)
+    embeddings = zoo.embeddings_of(spec)
     assets = [spec.weights, zoo.TEXT_ENCODERS[spec.text_encoder], *embeddings.values()]
     assert all(asset.bundled and not asset.url for asset in assets)
     assert list(embeddings) == [spec.vocabulary]
@@ -43,17 +58,30 @@ def test_all_that_the_built_in_model_needs_is_bundled() -> None:
     assert not any(asset.bundled for asset in (*zoo.EMBEDDINGS.values(), *(s.weights for s in SPECS)))
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", VILD, ids=lambda spec: spec.name)
+def test_an_entry_of_vild(spec: zoo.ModelSpec) -> None:
+    assert PUBLISHED_VILD[spec.stem] in [figure for _, figure in spec.results]
+    folder = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/vild/"
+    assert spec.weights.url == f"{folder}pretrained_ckpts/{spec.stem}.tar.gz"
+    assert zoo.embeddings_of(spec)["lvis"].url == f"{folder}weights/clip_synonym_prompt.npy"
+    assert spec.config.backbone_name == spec.stem.split("_")[0]
+    assert spec.config.has_image_tower == ("ensemble" in spec.stem) == bool(spec.novel)
+
+
+@pytest.mark.parametrize("spec", DETIC, ids=lambda spec: spec.name)
 def test_an_entry(spec: zoo.ModelSpec) -> None:
     assert PUBLISHED[spec.stem] in [figure for _, figure in spec.results]
     assert spec.weights.url == f"https://dl.fbaipublicfiles.com/detic/{spec.stem}.pth"
     assert spec.weights.name == spec.stem
-    assert 300e6 < spec.weights.size < 1000e6
-    assert spec.num_columns == (22047 if "I21k" in spec.stem else 1203)
+    assert 150e6 < spec.weights.size < 1000e6
+    columns = 80 if "OVCOCO" in spec.stem else 22047 if "I21k" in spec.stem else 1203
+    assert spec.num_columns == columns
+    assert spec.free_words == ("DeformDETR" not in spec.stem)
     assert spec.text_encoder in zoo.TEXT_ENCODERS
     assert spec.vocabulary in zoo.EMBEDDINGS
-    kinds = {"SwinB": "swin", "R5021k": "timm-resnet", "R18": "timm-resnet", "CXT21k": "timm-convnext"}
-    assert spec.config.backbone.kind == kinds[spec.stem.split("_CLIP_")[1].split("_")[0]]
+    names = {"SwinB": "swin-base", "R5021k": "resnet50", "R18": "resnet18", "CXT21k": "convnext_tiny"}
+    names |= {"R50": "resnet50-c4" if "OVCOCO" in spec.stem else "resnet50"}
+    assert spec.config.backbone_name == names[next(part for part in spec.stem.split("_") if part in names)]
 
 
 def test_names_are_one_space_without_doubles() -> None:
@@ -67,8 +95,9 @@ def test_names_are_one_space_without_doubles() -> None:
 def test_file_names_do_not_collide() -> None:
     assets = [*(spec.weights for spec in SPECS), *zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
     assets = [asset for asset in assets if not asset.bundled]
-    assert len({asset.file_name for asset in assets}) == len(assets) == 21
-    assert all(asset.url.startswith("https://") for asset in assets)
+    assert len({asset.file_name for asset in assets}) == len({asset.url or asset.name for asset in assets})
+    assert all(asset.url.startswith("https://") for asset in assets if asset.is_published)
+    assert {asset.name for asset in assets if not asset.is_published} == {"dito_vit_s", "dito_vit_b"}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -83,5 +112,6 @@ def test_an_unknown_name_is_told_near_ones(name: str) -> None:
 
 
 def test_sizes_of_embeddings_follow_from_their_shape() -> None:
-    rows = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
+    rows = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365, "vild-lvis": 2 * 1203}  # the last float32
+    rows |= {"dito-lvis": 4 * 1203, "dito-coco": 4 * 80, "dito-background": 4 * 2}  # float32, 1024 wide
     assert {name: (asset.size - 128) / 1024 for name, asset in zoo.EMBEDDINGS.items()} == rows

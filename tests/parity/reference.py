@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from ovdet_cli.cli.main import app
+from ovdet_cli.detections import Detections
 from ovdet_cli.media.images import write_image
 from ovdet_cli.results.jsonl import read_records
 from tests.parity.comparison import Expected, assert_equal_detections
@@ -46,7 +47,16 @@ def seeded_embeddings(count: int = 40, width: int = 512, key: int = 2155) -> np.
 def assert_command_equals(
     folder: Path, weights: Path, words: list[str], picture: dict[str, int], case: dict[str, Any], expected: Expected
 ) -> None:
-    """Runs `ovdet detect` on one picture file and compares its records with the official code's detections.
+    """Runs `ovdet detect` on one picture file and compares its records with the official code's detections."""
+    found = run_command(folder, weights, words, picture, case)
+    masks = None if expected.masks is None else [mask.bitmap() for mask in found.masks or ()]
+    assert_equal_detections(found.boxes_xyxy, found.scores, found.class_ids, masks, expected)
+
+
+def run_command(
+    folder: Path, weights: Path, words: list[str], picture: dict[str, int], case: dict[str, Any]
+) -> Detections:
+    """What `ovdet detect` records of one picture file.
 
     words: the options that name vocabulary and embeddings. case: settings under the names of the golden file.
     """
@@ -68,6 +78,4 @@ def assert_command_equals(
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     (record,) = read_records(folder / "run" / "detections.jsonl")
-    found = record.detections
-    masks = None if expected.masks is None else [mask.bitmap() for mask in found.masks]
-    assert_equal_detections(found.boxes_xyxy, found.scores, found.class_ids, masks, expected)
+    return record.detections

@@ -12,7 +12,7 @@ from torch import Tensor
 from ovdet_cli.models.checkpoint import load_weights, translate
 from ovdet_cli.models.detic.centernet import Proposals
 from ovdet_cli.models.detic.config import R18
-from ovdet_cli.models.detic.keys import KEY_MAP, column_keys
+from ovdet_cli.models.detic.keys import KEY_MAP
 from ovdet_cli.models.detic.model import Detic, build_detic
 from ovdet_cli.models.zoo import Preprocess
 from ovdet_cli.training.batches import Batch, make_batch
@@ -61,7 +61,7 @@ def build(weights: Path) -> tuple[Detic, Tensor]:
     tensors = load_file(weights)
     model = build_detic(R18).train()
     load_weights(model, tensors, KEY_MAP, str(weights))
-    return model, tensors[column_keys(R18)[0]].T
+    return model, tensors["roi_heads.box_predictor.0.cls_score.zs_weight"].T
 
 
 def batch_of(kind: str) -> Batch:

@@ -74,7 +74,7 @@ def test_what_ships_loads_as_the_built_in_model(run: Path, tmp_path: Path, weigh
     assert size == sum(files.values())
     model = architecture_of(BUILTIN).build(BUILTIN.config)
     path = tmp_path / "shipped" / "weights.safetensors"
-    load_weights(model, read_checkpoint(path), architecture_of(BUILTIN).key_map, str(path))
+    load_weights(model, read_checkpoint(path), architecture_of(BUILTIN).key_map(BUILTIN.config), str(path))
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             wanted = weights[name]

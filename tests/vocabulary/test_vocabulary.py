@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.training.categories import load_categories
-from ovdet_cli.vocabulary.prompts import fill_prompt
+from ovdet_cli.vocabulary.prompts import VILD, fill_prompts
 from ovdet_cli.vocabulary.vocabulary import BUILT_IN, MODEL, Part, Vocabulary, parse_names
 
 
@@ -200,7 +200,22 @@ def test_vocabularies_are_compared_by_their_parts():
 
 
 def test_a_prompt():
-    assert fill_prompt("a {}", "hot dog") == "a hot dog"
-    assert fill_prompt("a photo of {}, {}", "{}") == "a photo of {}, {}"
+    assert fill_prompts("a {}", "hot dog") == ["a hot dog"]
+    assert fill_prompts("a photo of {}, {}", "{}") == ["a photo of {}, {}"]
     with pytest.raises(ValueError, match=r"has no \{\}"):
-        fill_prompt("a photo", "cat")
+        fill_prompts("a photo", "cat")
+
+
+def test_vilds_templates():
+    """63 of them (shared/specs/vild.md, section 8, counts them through)."""
+    sentences = fill_prompts(VILD, "Alarm_clock/Radio..")
+    assert len(sentences) == len(set(sentences)) == 63
+    assert sentences[0] == "There is a alarm clock or radio in the scene."  # the article follows the raw name
+    assert sentences[1] == "There is the alarm clock or radio in the scene."
+    assert sentences[2] == "This is a photo of a alarm clock or radio in the scene."
+    assert "itap of my alarm clock or radio." in sentences
+    assert "This is the cartoon alarm clock or radio." in sentences
+    assert "This is a painting of the alarm clock or radio." in sentences
+    assert sum(sentence.startswith("This is ") for sentence in sentences) == 58
+    assert all(sentence.endswith(".") and not sentence.endswith("..") for sentence in sentences)
+    assert fill_prompts(VILD, "apple")[5] == "itap of an apple."

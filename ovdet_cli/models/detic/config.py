@@ -81,10 +81,86 @@ class DeticConfig:
             raise ValueError(f"regions are pooled from 1 to {self.num_levels} levels, not {self.roi_levels}")
 
     @property
+    def backbone_name(self) -> str:
+        """For people."""
+        kind, variant = self.backbone.kind, self.backbone.variant
+        return variant if kind.startswith("timm-") else f"{kind}-{variant}"
+
+    @property
     def num_stages(self) -> int:
         """Cascade stages."""
         return len(self.delta_weights)
 
+
+@dataclass(frozen=True)
+class C4Config:
+    """Detic's detector of the open-vocabulary COCO benchmark: ResNet to res4, RPN, res5 on every region, no masks."""
+
+    blocks: tuple[int, ...] = (3, 4, 6)
+    """Bottlenecks of res2, res3, res4."""
+    region_blocks: int = 3
+    """Bottlenecks of res5."""
+    stem: int = 64
+    """Channels after the first convolution; all widths follow from it."""
+    anchor_sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height / width."""
+    pre_nms_top: int = 6000
+    """Anchors kept before suppression."""
+    nms_iou: float = 0.7
+    """IoU of the class-agnostic suppression."""
+    post_nms_top: int = 1000
+    """Proposals kept a picture."""
+    box_pool: int = 14
+    """Bins a side of the pooled feature, before res5 halves it."""
+    embedding: int = 512
+    """Width of the text embeddings."""
+    temperature: float = 50.0
+    """Factor on the cosine between region and text."""
+    delta_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+
+    @property
+    def backbone_name(self) -> str:
+        """For people."""
+        return "resnet50-c4"
+
+
+@dataclass(frozen=True)
+class DeformableDetrConfig:
+    """Detic with Deformable DETR: two stages, boxes refined in every layer, a linear classifier."""
+
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    """Bottlenecks of res2 .. res5."""
+    stem: int = 64
+    """Channels after the first convolution; the backbone's widths follow from it."""
+    width: int = 256
+    """Of cells and queries."""
+    num_groups: int = 32
+    """Of the norm on each projected level."""
+    num_levels: int = 4
+    num_heads: int = 8
+    num_points: int = 4
+    """Places a head looks at, in each level."""
+    num_layers: int = 6
+    """Of the encoder, and of the decoder."""
+    hidden: int = 1024
+    """Width inside a feed-forward layer."""
+    num_queries: int = 300
+    num_classes: int = 1203
+
+    @property
+    def embedding(self) -> int:
+        """Numbers of a class: its weights and its offset."""
+        return self.width + 1
+
+    @property
+    def backbone_name(self) -> str:
+        """For people."""
+        return "resnet50"
+
+
+OVCOCO_R50 = C4Config()
+DEFORMABLE_DETR_R50 = DeformableDetrConfig()
 
 SWIN_B = DeticConfig(BackboneConfig("swin", "base", (256, 512, 1024)))
 R50 = DeticConfig(BackboneConfig("timm-resnet", "resnet50", (512, 1024, 2048)))

@@ -17,7 +17,7 @@ from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, Number, zero_
 from ovdet_cli.models.detic.centernet import CenterNetHead, Proposals, decode_proposals
 from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.pyramid import FeaturePyramid
-from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
+from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas
 from ovdet_cli.models.ops.pooling import pool_regions
 
@@ -83,7 +83,9 @@ class Detic(OpenVocabularyDetector):
         stages = cast("list[CascadeStage]", list(self.stages))
         return [fixed if (learned := stage.learned_scale()) is None else learned for stage in stages]
 
-    def classify(self, regions: Regions, texts: Tensor) -> Tensor:
+    def classify(
+        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+    ) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
         scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales())
         scores_RC = scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()

@@ -16,7 +16,37 @@ def assign_levels(boxes_N4: Tensor, finest: int, coarsest: int, canonical: float
     """
     areas = (boxes_N4[:, 2] - boxes_N4[:, 0]) * (boxes_N4[:, 3] - boxes_N4[:, 1])
     levels = torch.floor(_CANONICAL_LEVEL + torch.log2(areas.sqrt() / canonical + 1e-8))
-    return levels.clamp(finest, coarsest).long()
+    return levels.nan_to_num(_CANONICAL_LEVEL).clamp(finest, coarsest).long()
+
+
+def sample_regions(
+    pyramid: list[Tensor], boxes: list[Tensor], bins: int, finest: int = 2, canonical: float = 224.0
+) -> Tensor:
+    """Like `pool_regions`, with one sample in the middle of each bin and no half-pixel shift.
+
+    After tensorflow/tpu 7dc921f, models/official/detection/ops/spatial_transform_ops.py (Apache-2.0). A box has no
+    least size there; torchvision leaves it its own only when it is told that boxes are shifted, so that is taken back.
+    """
+    boxes_N4 = torch.cat(boxes)
+    picture_N1 = _picture_column(boxes)
+    levels_N = assign_levels(boxes_N4, finest, finest + len(pyramid) - 1, canonical)
+    pooled = pyramid[0].new_zeros(len(boxes_N4), pyramid[0].shape[1], bins, bins)
+    for i, features in enumerate(pyramid):
+        rows = torch.nonzero(levels_N == finest + i).squeeze(1)
+        if len(rows):
+            stride = 2.0 ** (finest + i)
+            rois_N5 = torch.cat((picture_N1[rows], boxes_N4[rows] + 0.5 * stride), dim=1).to(features.dtype)
+            pooled[rows] = roi_align(
+                features, rois_N5, bins, spatial_scale=1.0 / stride, sampling_ratio=1, aligned=True
+            )
+    return pooled
+
+
+def _picture_column(boxes: list[Tensor]) -> Tensor:
+    """Which picture each of all boxes belongs to, (N, 1)."""
+    device = boxes[0].device
+    counts = torch.tensor([len(b) for b in boxes], device=device)
+    return torch.repeat_interleave(torch.arange(len(boxes), device=device), counts).to(boxes[0].dtype)[:, None]
 
 
 def pool_regions(
@@ -28,12 +58,8 @@ def pool_regions(
     picture; canonical: side of the box that belongs to level 4. ROIAlign with half-pixel alignment and as many samples
     a bin as it has pixels (detectron2's ROIAlignV2).
     """
-    counts = [len(b) for b in boxes]
     boxes_N4 = torch.cat(boxes)
-    picture_N1 = torch.repeat_interleave(
-        torch.arange(len(boxes), device=boxes_N4.device), torch.tensor(counts, device=boxes_N4.device)
-    ).to(boxes_N4.dtype)[:, None]
-    rois_N5 = torch.cat((picture_N1, boxes_N4), dim=1).to(pyramid[0].dtype)
+    rois_N5 = torch.cat((_picture_column(boxes), boxes_N4), dim=1).to(pyramid[0].dtype)
     levels_N = assign_levels(boxes_N4, finest, finest + len(pyramid) - 1, canonical)
     pooled = pyramid[0].new_zeros(len(boxes_N4), pyramid[0].shape[1], bins, bins)
     for i, features in enumerate(pyramid):

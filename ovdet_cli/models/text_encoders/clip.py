@@ -1,4 +1,4 @@
-"""CLIP's ViT-B/32 text tower (arXiv:2103.00020), with open_clip's modules and tokenizer."""
+"""CLIP's text towers (arXiv:2103.00020), with open_clip's modules and tokenizer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,12 @@ from torch import Tensor
 from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, write_safetensors
 
 # OpenAI trained with the quick GELU, x * sigmoid(1.702 x); the exact one gives other embeddings.
-_ARCHITECTURE = "ViT-B-32-quickgelu"
+_ARCHITECTURES = {
+    "clip-vit-b-32": "ViT-B-32-quickgelu",
+    "clip-rn50": "RN50-quickgelu",
+    "clip-rn50x4": "RN50x4-quickgelu",
+    "clip-rn50x16": "RN50x16-quickgelu",
+}
 
 KEY_MAP: KeyMap = (
     # The picture tower and what compares the two.
@@ -26,12 +31,12 @@ KEY_MAP: KeyMap = (
 
 
 class ClipTextEncoder:
-    """Sentences -> unit vectors of CLIP's text tower."""
+    """Sentences -> unit vectors of one of CLIP's text towers, which goes by its name in the zoo."""
 
-    embedding = 512
-
-    def __init__(self, tensors: Mapping[str, Tensor], origin: str) -> None:
-        text = open_clip.get_model_config(_ARCHITECTURE)["text_cfg"]
+    def __init__(self, tensors: Mapping[str, Tensor], origin: str, name: str = "clip-vit-b-32") -> None:
+        config = open_clip.get_model_config(_ARCHITECTURES[name])
+        text = config["text_cfg"]
+        self.embedding = int(config["embed_dim"])
         self._tower = TextTransformer(
             context_length=text["context_length"],
             vocab_size=text["vocab_size"],
@@ -42,13 +47,13 @@ class ClipTextEncoder:
             act_layer=QuickGELU,
         ).eval()
         load_weights(self._tower, tensors, KEY_MAP, origin)
-        self._tokenizer = open_clip.get_tokenizer(_ARCHITECTURE)
+        self._tokenizer = open_clip.get_tokenizer(_ARCHITECTURES[name])
         self.context = int(text["context_length"])
 
     @classmethod
-    def from_file(cls, path: Path) -> "ClipTextEncoder":
+    def from_file(cls, path: Path, name: str = "clip-vit-b-32") -> "ClipTextEncoder":
         """The tower of a CLIP checkpoint: whole or text tower alone, in open_clip's names."""
-        return cls(read_checkpoint(path), str(path))
+        return cls(read_checkpoint(path), str(path), name)
 
     def num_tokens(self, sentence: str) -> int:
         """Tokens of a sentence with its start and end marks; more than `context` do not fit."""
@@ -56,7 +61,7 @@ class ClipTextEncoder:
 
     @torch.inference_mode()
     def encode(self, sentences: Sequence[str], batch: int = 256) -> Tensor:
-        """Unit vectors float32 (N, 512), row by row. Sentences longer than the context must not come here."""
+        """Unit vectors float32 (N, D), row by row. Sentences longer than the context must not come here."""
         rows = [self._encode_batch(sentences[i : i + batch]) for i in range(0, len(sentences), batch)]
         return F.normalize(torch.cat(rows).float(), dim=1)
 
@@ -75,7 +80,12 @@ class ClipTextEncoder:
         return tower.ln_final(x)[torch.arange(len(x)), ends] @ tower.text_projection
 
 
-def convert_text_tower(source: Path, target: Path) -> None:
+def convert_text_tower(source: Path, target: Path, name: str = "clip-vit-b-32") -> None:
     """Writes the text tower alone of a CLIP checkpoint as safetensors, under its own names; atomic."""
-    encoder = ClipTextEncoder.from_file(source)
+    encoder = ClipTextEncoder.from_file(source, name)
     write_safetensors({name: tensor.contiguous() for name, tensor in encoder._tower.state_dict().items()}, target)
+
+
+def imagenet_sentences(name: str) -> list[str]:
+    """A name in the 80 templates of CLIP's ImageNet classifier, in lower case."""
+    return [template(name).lower() for template in open_clip.OPENAI_IMAGENET_TEMPLATES]

@@ -2,7 +2,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ovdet_cli.models.ops import selection
 from ovdet_cli.models.ops.selection import select_detections
 
 APART = torch.tensor([[20.0 * i, 0.0, 20.0 * i + 10, 10.0] for i in range(6)])
@@ -68,3 +71,25 @@ def test_max_detections_keeps_the_surest():
 def test_nothing():
     assert select(torch.zeros(0, 3), torch.zeros(0, 4)) == []
     assert select([[0.1, 0.2]], threshold=0.9) == []
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 1000), nms_iou=st.sampled_from([0.1, 0.5, 0.9]), most=st.sampled_from([1, 7, 1000]))
+def test_classes_that_share_boxes_are_suppressed_alike_in_either_way(seed, nms_iou, most):
+    generator = torch.Generator().manual_seed(seed)
+    boxes = torch.rand(30, 4, generator=generator) * 40
+    boxes[:, 2:] += boxes[:, :2]
+    scores = torch.rand(30, 8, generator=generator)
+    rules = {"threshold": 0.3, "nms_iou": nms_iou, "max_detections": most, "one_class": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "_MANY", 0)
+        shared = select_detections(boxes, scores, **rules)
+        patch.setattr(selection, "_MANY", 10**9)
+        each = select_detections(boxes, scores, **rules)
+    assert [t.tolist() for t in shared] == [t.tolist() for t in each]
+
+
+def test_nothing_is_suppressed_at_one():
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).expand(5, -1)
+    assert len(select([[0.1 * i] for i in range(1, 6)], boxes, nms_iou=1.0)) == 5
+    assert select([[0.1 * i] for i in range(1, 6)], boxes, nms_iou=1.0, max_detections=2) == [(4, 0, 0.5), (3, 0, 0.4)]

@@ -1,0 +1,1 @@
+"""ViLD: region embeddings distilled from CLIP (arXiv:2104.13921)."""
