@@ -39,18 +39,20 @@ def download(
     sha256: str | None = None,
     progress: Progress | None = None,
     offline: bool = False,
+    name: str = "",
     waits_s: Sequence[float] = _WAITS_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Brings `url` to `target` and gives its sha256.
 
-    OVDET_MIRROR replaces the publisher's address, OVDET_OFFLINE=1 forbids every connection. After a dropped
-    connection it waits and resumes; `waits_s` holds one wait for each try in a row that brings nothing.
+    OVDET_MIRROR replaces the publisher's address (there the file may have a `name` of its own), OVDET_OFFLINE=1 forbids
+    every connection. After a dropped connection it waits and resumes; `waits_s` holds one wait for each try in a row
+    that brings nothing.
 
     Raises:
         DownloadError: no network, not found, disk full, a wrong hash, or offline.
     """
-    address = mirrored(url)
+    address = mirrored(url, name)
     if offline or is_offline():
         raise DownloadError(
             f"{address} was not fetched: --offline or OVDET_OFFLINE forbids every connection. "
@@ -73,14 +75,14 @@ def download(
     )
 
 
-def mirrored(url: str) -> str:
-    """The address to ask instead of `url`: itself, or its file name below OVDET_MIRROR."""
+def mirrored(url: str, name: str = "") -> str:
+    """The address to ask instead of `url`: itself, or its file (called `name` there, if given) below OVDET_MIRROR."""
     mirror = os.environ.get("OVDET_MIRROR")
     if not mirror:
         return url
     if not mirror.startswith(("http://", "https://")):
         raise DownloadError(f"OVDET_MIRROR is {mirror!r}, but it must start with http:// or https://")
-    return f"{mirror.rstrip('/')}/{url.rsplit('/', 1)[1]}"
+    return f"{mirror.rstrip('/')}/{name or url.rsplit('/', 1)[1]}"
 
 
 def is_offline() -> bool:

@@ -115,7 +115,7 @@ def _pull_one(
             raise
         store.write_facts(
             asset,
-            source="by hand" if was_there else mirrored(asset.url),
+            source="by hand" if was_there else mirrored(asset.url, asset.file_name),
             published_sha256=published,
             sha256=store.hash_file(target),
         )
@@ -134,7 +134,7 @@ def _fetch(asset: Asset, source: Path, offline: bool, progress: Progress | None)
         if progress is not None:
             progress(asset, done, total)
 
-    return download(asset.url, source, sha256=asset.sha256, progress=report, offline=offline)
+    return download(asset.url, source, sha256=asset.sha256, progress=report, offline=offline, name=asset.file_name)
 
 
 def _check_hash(asset: Asset, published: str, force: bool) -> None:
