@@ -76,10 +76,11 @@ def _training(shipped: Shipped) -> str:
     lines = [
         f"- seed {run['seed']}, {facts['iterations']} of {facts['planned_iterations']} iterations, "
         f"{facts['seconds'] / 60:.0f} minutes, {run['precision']}, averaged with {run['ema']}",
-        f"- AdamW, learning rate {optimizer['learning_rate']:g}, weight decay {optimizer['weight_decay']:g}",
+        f"- AdamW, last learning rate {optimizer['learning_rate']:g}, weight decay {optimizer['weight_decay']:g}",
         f"- artwork (`Artwork.fingerprint`) `{facts['artwork_sha256']}`",
         f"- photographs in the background (`CameraPictures.fingerprint`) `{facts['photographs_sha256'] or 'none'}`",
-        "- configuration: `ovdet_cli/training/configs/builtin.toml`; `log.jsonl` beside this card is the log",
+        "- configuration: `ovdet_cli/training/configs/builtin.toml`, then `builtin-finish.toml` from its weights;",
+        "  `log.jsonl` beside this card is the log of both",
     ]
     columns = ("iteration", "total", "loss_cls_stage1", "loss_centernet_agn_pos", "loss_mask")
     rows = [line for line in shipped.log if "total" in line]

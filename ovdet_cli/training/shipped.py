@@ -34,7 +34,7 @@ from ovdet_cli.training.config import read_config
 from ovdet_cli.training.data import preprocess_of
 from ovdet_cli.training.loop import Progress
 from ovdet_cli.training.measuring import AP_RULES, Found, detect_samples, results_of, truth_of
-from ovdet_cli.training.package import TEXT, package_builtin
+from ovdet_cli.training.package import FIRST, TEXT, package_builtin
 from ovdet_cli.training.run import WEIGHTS, TrainingRun
 from ovdet_cli.training.samples import Sample
 from ovdet_cli.training.scenes import SceneConfig, SceneGenerator
@@ -42,7 +42,7 @@ from ovdet_cli.training.sources import EVALUATION_SEEDS
 from ovdet_cli.training.wordnet import WordNet, fetch_wordnet
 from ovdet_cli.training.words import fit_words
 
-CONFIG = Path(__file__).parent / "configs" / "builtin.toml"
+_CONFIGS = Path(__file__).parent / "configs"
 # Scenes of the measures lie apart from those of evaluations during training (the first million seeds).
 _CALIBRATION_SEEDS = EVALUATION_SEEDS + 500_000_000
 _MEASURE_SEEDS = EVALUATION_SEEDS + 600_000_000
@@ -54,11 +54,20 @@ Say = Callable[[str], None]
 
 def retrain(folder: Path, artwork: Path, photographs: Path, target: Path, say: Say) -> None:
     """All steps; the shipped files go to `target`."""
-    config = read_config(CONFIG, [f'data.0.path="{artwork}"', f'data.0.photographs="{photographs}"'])
+    data = [f'data.0.path="{artwork}"', f'data.0.photographs="{photographs}"']
+    first = folder.absolute() / FIRST
+    start = [f'model.weights="{first / WEIGHTS}"', f'classes.file="{first / "classes.safetensors"}"']
+    _train("builtin", data, first, say)
+    _train("builtin-finish", [*data, *start], folder, say)
+    finish(folder, artwork, target, say)
+
+
+def _train(name: str, settings: list[str], folder: Path, say: Say) -> None:
+    """A shipped configuration, from the beginning or from where it stopped."""
+    config = read_config(_CONFIGS / f"{name}.toml", settings)
     run = TrainingRun(config, folder)
     if run.resume() < config.schedule.iterations or not (folder / WEIGHTS).is_file():
         run.run(lambda progress: say(_line(progress)))
-    finish(folder, artwork, target, say)
 
 
 def finish(folder: Path, artwork: Path, target: Path, say: Say) -> None:

@@ -106,6 +106,21 @@ def test_the_card_tells_data_seed_results_and_how_to_do_it_again(run: Path, tmp_
     assert str(tmp_path) not in card, "no place of this machine is told"
 
 
+def test_a_run_that_went_on_from_another_has_both_logs(run: Path, tmp_path: Path) -> None:
+    first = run / "first"
+    first.mkdir()
+    (first / "config.json").write_text((run / "config.json").read_text())
+    (first / "log.jsonl").write_text('{"iteration": 700, "total": 9.0, "seconds": 50.0}\n')
+    package_builtin(run, run, tmp_path / "shipped")
+    facts = json.loads((tmp_path / "shipped" / "facts.json").read_text())
+    assert (facts["iterations"], facts["planned_iterations"]) == (700 + 899, 900 + 900)
+    assert facts["seconds"] == 50.0 + 60.0 * 899
+    lines = [json.loads(line) for line in (tmp_path / "shipped" / "log.jsonl").read_text().splitlines()]
+    iterations = [line["iteration"] for line in lines]
+    assert iterations[0] == 700 < iterations[1]
+    assert iterations == sorted(iterations)
+
+
 def test_facts_tell_the_files(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package_builtin(run, run, tmp_path / "shipped")
     monkeypatch.setattr(store, "BUNDLED", tmp_path / "shipped")
