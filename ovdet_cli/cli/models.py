@@ -127,10 +127,13 @@ def path(
 @app.command(context_settings=_HELP)
 def use(name: Name) -> None:
     """Make a model the default one."""
+    from ovdet_cli.errors import ModelError
     from ovdet_cli.models import store
     from ovdet_cli.models.zoo import find_model
 
     spec = find_model(name)
+    if not spec.weights.is_published:
+        raise ModelError(f"no weights of {spec.name} were ever published: use it with --weights FILE")
     store.set_default_model(spec.name)
     console.say(f"{spec.name} is now the default model")
     if not store.is_present(spec.weights):
@@ -246,6 +249,9 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if weights["is_bundled"]:
         yield "on disk", f"comes with ovdet: {weights['path']} ({size_text(weights['size'])})"
         yield "sha256", f"{weights['sha256']}, made {weights['date']}"
+        return
+    if not weights["url"]:
+        yield "download", "no weights were published: --weights FILE brings your own"
         return
     yield "url", weights["url"]
     yield "download", f"about {size_text(weights['size'])}"

@@ -21,9 +21,10 @@ from ovdet_cli.detector.words import Words, novel_classes, prepare_words, text_r
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of, recognise
-from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
+from ovdet_cli.models.checkpoint import foreign_names, load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
+from ovdet_cli.models.tensor_bundle import TensorBundle
 from ovdet_cli.models.vild.demo import BACKGROUND, select_as_demo
 from ovdet_cli.models.zoo import DEFAULT, MODELS, OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
@@ -84,7 +85,7 @@ class Detector:
         given = None if weights is None else Path(weights).expanduser()
         tensors = None if given is None else read_checkpoint(given)
         self.spec = choose_model(model, given, list(tensors or ()))
-        self.weights = given or store.require(self.spec.weights)
+        self.weights = tensors.index if isinstance(tensors, TensorBundle) else given or store.require(self.spec.weights)
         self._tensors = tensors if tensors is not None else read_checkpoint(self.weights)
         self.rules = _override(
             self.spec.rules,
@@ -95,12 +96,17 @@ class Detector:
         )
         architecture = architecture_of(self.spec)
         self._model = architecture.build(self.spec.config)
-        load_weights(self._model, self._tensors, architecture.key_map(self.spec.config), str(self.weights))
+        key_map = architecture.key_map(self.spec.config)
+        if isinstance(self._tensors, TensorBundle) and self._tensors.is_nameless:  # out of a SavedModel
+            self._tensors = self._tensors.named(foreign_names(self._model, key_map))
+        load_weights(self._model, self._tensors, key_map, str(self.weights))
         self._model.to(self.device)
         self._preprocessor = make_preprocessor(_resized(self.spec, short_side, max_size))
         if post != OFFICIAL and post not in self.spec.posts:
             known = ", ".join((OFFICIAL, *self.spec.posts))
             raise UsageError(f"{self.spec.name} knows no rules called {post!r}; it knows {known}")
+        if post == VILD_DEMO and (nms_iou is not None or one_class is not None):
+            raise UsageError(f"--post {post} has rules of its own: leave out --nms, --one-class and --all-classes")
         self.post = post
         self.with_masks = masks and self.spec.has_masks
         self.batch = batch or (_GPU_BATCH if self.device.type == "cuda" else 1)
@@ -130,8 +136,10 @@ class Detector:
         if not self.spec.num_columns:
             return Vocabulary.built_in(self.spec.vocabulary)
         num_columns = self._own_columns.shape[1]
-        known = Vocabulary.built_in(self.spec.column_names).names[:num_columns]
-        return Vocabulary(parts=[Part((*known, *(f"class {i}" for i in range(len(known), num_columns))), MODEL)])
+        (part,) = Vocabulary.built_in(self.spec.column_names).parts
+        known = part.names[:num_columns]
+        names = (*known, *(f"class {i}" for i in range(len(known), num_columns)))
+        return Vocabulary(parts=[Part(names, MODEL, part.category_ids if names == part.names else None)])
 
     @cached_property
     def _own_columns(self) -> Tensor:

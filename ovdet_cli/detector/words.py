@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovdet_cli.detector.familiarity import Acquaintance, acquaint
-from ovdet_cli.errors import UsageError, VocabularyError
+from ovdet_cli.errors import MissingAssetError, UsageError, VocabularyError
 from ovdet_cli.models import store
 from ovdet_cli.models.interface import TextRows
 from ovdet_cli.models.zoo import TEXT_ENCODERS, ModelSpec, embeddings_of
@@ -110,13 +110,32 @@ def text_rows(spec: ModelSpec, background: Path | None, height: int | None) -> T
             raise UsageError(f"{spec.name} has no table of texts: leave out --background and --text-rows")
         return None
     if background is None and spec.background is None:
-        own = prepare_words(Vocabulary(["background", "empty"]), spec, None, None).texts
+        try:
+            own = prepare_words(Vocabulary(["background", "empty"]), spec, None, None).texts
+        except MissingAssetError as error:
+            raise _with_background(error) from error
     else:
-        path = background or store.require(spec.background)  # type: ignore[arg-type]
+        path = background or _require_background(spec)
         matrix = read_embeddings(path)
         check_embeddings(matrix, 2, spec.config.embedding, str(path))
         own = torch.from_numpy(matrix)
     return TextRows(own[0], own[1], spec.text_rows if height is None else height)
+
+
+def _require_background(spec: ModelSpec) -> Path:
+    assert spec.background is not None
+    if spec.background.kind == "embeddings" and not spec.weights.is_published:
+        raise UsageError(f"{spec.name} has no published embeddings: name --background FILE, its two rows of text")
+    try:
+        return store.require(spec.background)
+    except MissingAssetError as error:
+        raise _with_background(error) from error
+
+
+def _with_background(error: MissingAssetError) -> MissingAssetError:
+    """The same, with the option that helps here."""
+    text = str(error).replace("--embeddings FILE", "--background FILE")
+    return MissingAssetError(text, error.name, error.size_text)
 
 
 def open_text_encoder(spec: ModelSpec) -> TextEncoder:
@@ -155,11 +174,12 @@ def prepare_words(
             origins.append("checkpoint")
             continue
         if published := _published(part, spec):
-            matrix = published_embeddings(part, published)
+            matrix = published_embeddings(part, published, embeddings_of(spec)[part.origin or ""].name)
         elif spec.words == "embedded":
             raise UsageError(
                 f"{spec.name} can be asked only for words that have embeddings, as its text tower was never published: "
-                f"--vocab {' or '.join(embeddings_of(spec))}, or --embeddings FILE beside your words"
+                + (f"--vocab {' or '.join(known)}, or " if (known := embeddings_of(spec)) else "")
+                + "--embeddings FILE beside your words"
             )
         else:
             embedder = embedder or _embedder(spec, open_tower)

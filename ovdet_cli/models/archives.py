@@ -1,5 +1,6 @@
 """Archives of published checkpoints, unpacked as if a stranger had made them."""
 
+import gzip
 import lzma
 import shutil
 import struct
@@ -8,13 +9,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
 from ovdet_cli.errors import ModelError, OutputError
 
 MOST_BYTES = 16_000_000_000
 """Of all that is unpacked: the largest published checkpoint has 5 GB."""
 _MOST_FILES = 10_000
+_MOST_HEADER = 1 << 20
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(OSError, EOFError, ValueError, NotImplementedError, RuntimeError),
@@ -28,7 +30,9 @@ def is_archive(path: Path) -> bool:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 return not any(name.endswith("data.pkl") for name in archive.namelist())
-        return tarfile.is_tarfile(path)
+        with _tar_stream(path) as stream:
+            tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+        return True
     except _DAMAGE:
         return False
 
@@ -44,10 +48,8 @@ def unpack(source: Path, folder: Path, wanted: Callable[[str], bool]) -> list[Pa
     files: dict[str, Path] = {}
     left = MOST_BYTES
     try:
-        for number, (name, content) in enumerate(_members(source)):
+        for name, content in _members(source):
             base = PurePosixPath(name.replace("\\", "/")).name
-            if number >= _MOST_FILES:
-                raise ModelError(f"{source} holds more than {_MOST_FILES} files: no checkpoint does")
             if base in ("", ".", "..") or not wanted(name.replace("\\", "/")):
                 continue
             if base in files:
@@ -66,15 +68,41 @@ def _members(source: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
     """Name and content of every regular file."""
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            for info in archive.infolist():
+            for number, info in enumerate(archive.infolist()):
+                _count(number, source)
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    # Python unpacks the others without a limit to what one read may grow to.
+                    raise ModelError(f"{source} is compressed in a way that is not read here")
                 kind = info.external_attr >> 28  # of Unix's mode: 8 is a regular file, 0 says nothing
                 if not info.is_dir() and kind in (0, 8):
                     yield info.filename, lambda info=info: archive.open(info)  # type: ignore[misc]
         return
-    with tarfile.open(source, "r:*") as archive:
-        for member in archive:
+    with _tar_stream(source) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_SmallHeaders) as archive:
+        for number, member in enumerate(archive):
+            _count(number, source)
             if member.isreg():
                 yield member.name, lambda member=member: _opened(archive, member)  # type: ignore[misc]
+
+
+def _count(number: int, source: Path) -> None:
+    if number >= _MOST_FILES:
+        raise ModelError(f"{source} holds more than {_MOST_FILES} files: no checkpoint does")
+
+
+def _tar_stream(path: Path) -> IO[bytes]:
+    """A tar archive's bytes, gzip taken off."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if is_packed else path.open("rb")
+
+
+class _SmallHeaders(tarfile.TarInfo):
+    """Refuses names and attributes of megabytes, which tarfile would read into memory."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if not self.isreg() and self.size > _MOST_HEADER:
+            raise tarfile.ReadError(f"a header has {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _opened(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

@@ -4,6 +4,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -80,9 +81,10 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
         raise ModelError(f"cannot read the weights {path}: {error.strerror}") from error
     if not head:
         raise ModelError(f"the weight file {path} is empty")
-    if is_flax_file(path):
-        return read_flax(path)
     # A safetensors file begins with the length of its header, eight bytes, and the header with a brace.
+    is_safetensors = head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+    if is_flax_file(path) and not is_safetensors:
+        return read_flax(path)
     if head[8:] != b"{":
         return _read_pickled(path)
     try:
@@ -145,9 +147,15 @@ def _find_row(name: str, key_map: KeyMap) -> tuple[str | None, str] | None:
     """Our name and the layout of a file's name; None: no row knows it."""
     for pattern, target, *layout in key_map:
         assert pattern is not None
-        if match := re.fullmatch(pattern, name):
+        if match := _compiled(pattern).fullmatch(name):
             return None if target is None else match.expand(target), "".join(filter(None, layout))
     return None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Python's own cache holds fewer patterns than the longest key map has."""
+    return re.compile(pattern)
 
 
 def _laid_out(tensor: Tensor, layout: str, shape: torch.Size) -> Tensor:
@@ -226,7 +234,7 @@ def convert_checkpoint(source: Path, target: Path, member: str = "", names: Sequ
 
     try:
         files = archives.unpack(source, folder, is_wanted)
-        flax = [file for file in files if is_flax_file(file)]
+        flax = [file for file in files if not tensor_bundle.is_bundle_file(file) and is_flax_file(file)]
         _convert(flax[0] if len(flax) == 1 else tensor_bundle.find_bundle(folder), target, names)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

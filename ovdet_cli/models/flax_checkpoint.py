@@ -29,6 +29,13 @@ class _MalformedError(ValueError):
     """What is wrong with a file."""
 
 
+_DAMAGE = (
+    *(msgpack.UnpackException, _MalformedError, ValueError, TypeError, RecursionError),
+    *(AttributeError, LookupError, MemoryError),
+)
+"""What comes of bytes that are no such tree."""
+
+
 def is_flax_file(path: Path) -> bool:
     """Whether a file begins as a Flax checkpoint does: a map with text for its first key."""
     try:
@@ -57,7 +64,7 @@ def read_flax(path: Path) -> dict[str, Tensor]:
         tree = msgpack.unpackb(data, ext_hook=_extension, strict_map_key=False, raw=False)
         roots = _roots(tree)
         return {name: _tensor(value) for root, part in roots.items() for name, value in _leaves(part, root)}
-    except (msgpack.UnpackException, _MalformedError, ValueError, TypeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise ModelError(f"{path} is no Flax checkpoint of a detector, or is damaged: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 # R regions, S sets of features a region has (Detic: cascade stages), D embedding width, C classes, N kept detections
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -35,6 +36,12 @@ class TextRows:
     background_D: Tensor
     empty_D: Tensor
     height: int
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the two rows' numbers."""
+        rows = torch.stack((self.background_D, self.empty_D)).float().cpu().contiguous()
+        return hashlib.sha256(rows.numpy().tobytes()).hexdigest()
 
     def around(self, texts_CD: Tensor) -> Tensor:
         """The whole table: background, classes, padding."""

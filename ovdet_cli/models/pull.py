@@ -23,9 +23,6 @@ _EMBEDDING_SHAPES = {
     "dito-background": (2, 1024),
 }
 """Classes and width."""
-_COLUMNS = {"vild-lvis"}
-"""Embeddings that are published a column a class."""
-
 Progress = Callable[[Asset, int, int | None], None]
 """Called with the asset, the bytes that are here and the bytes there will be (None if unknown)."""
 
@@ -184,13 +181,13 @@ def _published_names(asset: Asset) -> list[str]:
 
 def _convert_embeddings(asset: Asset, source: Path, target: Path) -> None:
     """The published matrix with a row a class; as it was published where it has that form."""
-    if not asset.member and asset.name not in _COLUMNS:
+    if not asset.is_converted:
         _check_embeddings(asset, _load_array(asset, source))
         source.replace(target)
         return
     vectors = _load_array(asset, source)
     rows, width = _EMBEDDING_SHAPES[asset.name]
-    if isinstance(vectors, np.ndarray) and asset.name in _COLUMNS and vectors.shape == (width, rows):
+    if isinstance(vectors, np.ndarray) and asset.has_columns and vectors.shape == (width, rows):
         vectors = vectors.T
     if isinstance(vectors, np.ndarray) and asset.member and vectors.shape == (rows + 1, width):
         vectors = vectors[1:]  # a table that begins with the background

@@ -79,7 +79,7 @@ def handed_path(asset: Asset) -> Path:
         return converted_path(asset)
     if asset.kind == "weights" and asset.url.endswith(".pth"):
         return converted_path(asset).with_suffix(".pth")
-    if asset.kind == "embeddings":
+    if asset.kind == "embeddings" and not asset.is_converted:
         return converted_path(asset)
     return download_path(asset)
 
@@ -131,12 +131,14 @@ def require(asset: Asset) -> Path:
         raise ModelError(f"no weights of {name} were ever published: name a file with --weights FILE")
     pull = f"ovdet models pull {name}"
     by_hand = f"put the published file ({asset.url}) at {handed_path(asset)}"
+    if handed_path(asset) == download_path(asset):
+        by_hand += f" and run `{pull} --offline`"
     what, ways = {
         "weights": (f"the weights of {name}", f"{by_hand}; or name a file with --weights FILE"),
         "embeddings": (f"the embeddings of {name}", f"{by_hand}; or name a file with --embeddings FILE"),
         "text-encoder": (
             f"the text tower {name}, which turns words into embeddings,",
-            f"{by_hand} and run `{pull} --offline`; or name ready embeddings with --embeddings FILE",
+            f"{by_hand}; or name ready embeddings with --embeddings FILE",
         ),
     }[asset.kind]
     verb = "is" if asset.kind == "text-encoder" else "are"

@@ -26,6 +26,7 @@ _FOOTER = 48
 _TRAILER = 5  # a block's kind and checksum
 _MOST_INDEX = 64 << 20
 """Bytes of an index: those of the largest published models have well under one million."""
+_MOST_NAME = 4096
 _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
@@ -59,7 +60,7 @@ class TensorBundle(Mapping[str, Tensor]):
     def __init__(self, prefix: Path) -> None:
         """prefix: the path without `.index`. Raises ModelError for what is no bundle, or a damaged one."""
         self.prefix = prefix
-        index = prefix.with_name(f"{prefix.name}.index")
+        index = self.index
         try:
             if index.stat().st_size > _MOST_INDEX:
                 raise ModelError(f"{index} has {index.stat().st_size} bytes: no index of a checkpoint is that large")
@@ -90,6 +91,13 @@ class TensorBundle(Mapping[str, Tensor]):
                 raise ModelError(f"{self.prefix}: {name} has {entry.size} bytes for the shape {list(entry.shape)}")
             if entry.shard >= len(sizes) or entry.offset + entry.size > sizes[entry.shard]:
                 raise ModelError(f"{self.prefix}: {name} lies beyond the end of its file; fetch the checkpoint again")
+        if sum(entry.size for entry in self._entries.values()) > sum(sizes):
+            raise ModelError(f"{self.prefix}: the tensors together are larger than their files")
+
+    @property
+    def index(self) -> Path:
+        """The file that names the tensors."""
+        return self.prefix.with_name(f"{self.prefix.name}.index")
 
     @property
     def is_nameless(self) -> bool:
@@ -174,6 +182,8 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         shared, place = _varint(block, place)
         fresh, place = _varint(block, place)
         length, place = _varint(block, place)
+        if shared + fresh > _MOST_NAME:
+            raise _MalformedError(f"a name has {shared + fresh} bytes")
         if shared > len(key) or place + fresh + length > limit:
             raise _MalformedError("an entry lies beyond the end of its block")
         key = key[:shared] + block[place : place + fresh]

@@ -38,8 +38,15 @@ class Asset:
     """File in `models/builtin` that comes with the package, in place of a download."""
     member: str = ""
     """File inside the published archive."""
+    has_columns: bool = False
+    """Embeddings that are published a column a class."""
     saved_as: str = ""
     """The download's name here and on a mirror, where the last part of the address is not its alone."""
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether a pull makes another file of the published one."""
+        return self.kind != "embeddings" or bool(self.member) or self.has_columns
 
     @property
     def file_name(self) -> str:
@@ -156,7 +163,7 @@ class ModelSpec:
     background: Asset | None = None
     """The published embeddings of that table's first row and of its padding; None: of the words "background" and
     "empty" by the text tower."""
-    embeddings: Literal["detic", "vild", "dito", "fvlm", "builtin"] = "detic"
+    embeddings: Literal["detic", "vild", "dito", "fvlm", "builtin", "none"] = "detic"
     """Whose published embeddings of built-in vocabularies are its."""
     prompt: str = "a {}"
     """A template with {} in the name's place, or the name of a set of templates."""
@@ -228,7 +235,12 @@ EMBEDDINGS = {
     )
 }
 EMBEDDINGS["vild-lvis"] = Asset(
-    "vild-lvis", "embeddings", f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy", 2_463_872, _VILD_LICENCE
+    "vild-lvis",
+    "embeddings",
+    f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy",
+    2_463_872,
+    _VILD_LICENCE,
+    has_columns=True,
 )
 _DITO_EMBEDDINGS = f"{_TPU_WEIGHTS}dito/dito_large_embeddings.zip"
 for _name, _member, _rows in (
@@ -240,6 +252,7 @@ for _name, _member, _rows in (
 _EMBEDDINGS_OF = {
     "dito": {"lvis": EMBEDDINGS["dito-lvis"], "coco": EMBEDDINGS["dito-coco"]},
     "fvlm": {},
+    "none": {},
     "detic": {name: EMBEDDINGS[name] for name in ("lvis", "coco", "openimages", "objects365")},
     "vild": {"lvis": EMBEDDINGS["vild-lvis"]},
     "builtin": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
@@ -362,7 +375,7 @@ def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights
         results=(("LVIS mask AP rare", figure),),
         text_rows=1204,
         background=EMBEDDINGS["dito-background"],
-        embeddings="dito",
+        embeddings="dito" if weights else "none",
         novel="all",
         preprocess=Canvas(rounds_to_bfloat16=True),
         rules=Rules(threshold=0.0, max_detections=100, one_class=False),

@@ -311,6 +311,8 @@ def _info(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, A
             "embeddings_file": str(job.embeddings) if job.embeddings else None,
             "embeddings_sha256": job.words.sha256,
             "novel": _novel_names(job.words),
+            "text_rows": job.words.rows.height if job.words.rows else None,
+            "background_sha256": job.words.rows.sha256 if job.words.rows else None,
             "unfamiliar": [{"name": word.name, "nearest": word.nearest} for word in job.words.unfamiliar],
             "names": list(vocabulary.names),
         },

@@ -124,12 +124,12 @@ class TextEmbedder:
         return unit_CD
 
 
-def published_embeddings(part: Part, path: Path) -> np.ndarray:
-    """The published embeddings float32 (C, D) of a built-in list."""
+def published_embeddings(part: Part, path: Path, asset: str) -> np.ndarray:
+    """The published embeddings float32 (C, D) of a built-in list; asset: what `models pull` calls them."""
     matrix = read_embeddings(path)
     if len(matrix) != len(part.names):
         raise VocabularyError(
             f"{path} has {len(matrix)} rows for the {len(part.names)} names of {part.origin}; "
-            f"bring it again with `ovdet models pull {part.origin} --force`"
+            f"bring it again with `ovdet models pull {asset} --force`"
         )
     return matrix

@@ -69,6 +69,27 @@ def test_what_grows_beyond_measure_is_refused(tmp_path: Path, target: Path, monk
         archives.unpack(source, target, lambda _: True)
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_python_unpacks_without_a_limit_is_refused(tmp_path: Path, target: Path, kind: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a", "w", kind) as archive:
+        archive.writestr("a.index", bytes(1000))
+    with pytest.raises(ModelError, match="compressed in a way"):
+        archives.unpack(tmp_path / "a", target, lambda _: True)
+
+
+def test_a_header_of_megabytes_is_refused(tmp_path: Path, target: Path) -> None:
+    source = tar(tmp_path / "a", {"long": bytes(3_000_000)}, tarfile.XHDTYPE)
+    with pytest.raises(ModelError, match="a header has 3000000 bytes"):
+        archives.unpack(source, target, lambda _: True)
+
+
+def test_folders_count_as_members(tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_MOST_FILES", 5)
+    source = tar(tmp_path / "a", {f"d{i}": b"" for i in range(9)}, tarfile.DIRTYPE)
+    with pytest.raises(ModelError, match="more than 5 files"):
+        archives.unpack(source, target, lambda _: True)
+
+
 def test_two_files_of_a_name_are_refused(tmp_path: Path, target: Path) -> None:
     with pytest.raises(ModelError, match=r"more than one file called a\.index"):
         archives.unpack(tar(tmp_path / "a", {"x/a.index": b"", "y/a.index": b""}), target, lambda _: True)

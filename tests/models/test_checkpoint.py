@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import shutil
@@ -128,6 +129,14 @@ def test_a_file_that_runs_code_is_refused_unrun(attack, place, ending, is_zip, t
     if attack is not HidesInNumpy and is_zip:  # the attack is real
         torch.load(shutil.copy(file, tmp_path / "copy.pth"), weights_only=False)
         assert witness.exists()
+
+
+def test_a_header_whose_length_looks_like_another_format(tmp_path):
+    """0xA088 bytes of header begin as a Flax checkpoint's map does."""
+    count = 0xA088
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).ljust(count)
+    (tmp_path / "w").write_bytes(count.to_bytes(8, "little") + header.encode() + bytes(4))
+    assert read_checkpoint(tmp_path / "w")["a"].tolist() == [0]
 
 
 @pytest.mark.parametrize("protocol", [2, 4])

@@ -81,6 +81,8 @@ def packed(shape: object, dtype: str, content: bytes, kind: int = 1) -> msgpack.
         ({"params": {"a": packed((1 << 60, 1 << 60), "float32", bytes(8))}}, "has 2 numbers"),
         ({"params": {"a": packed((1,), "float32", bytes(7))}}, "damaged"),
         ({"params": {"a": {"__msgpack_chunked_array__": True}}}, "pieces of an array are missing"),
+        ({"params": {"a": msgpack.ExtType(1, msgpack.packb(((1,), 7, b"")))}}, "damaged"),
+        ({"params": {"a": {"__msgpack_chunked_array__": True, "shape": {"5": 1}, "chunks": {}}}}, "damaged"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, tree: object, message: str) -> None:
