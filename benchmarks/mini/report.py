@@ -104,10 +104,14 @@ def text_of(lines: list[Line]) -> str:
         for size in ("small", "medium", "large")
     }
     page += table(lines, ROWS, sizes)
-    page += ["", "## Boxes for the parent, image labels for its kinds", "", "AP50 of the kinds, over all names.", ""]
-    columns = {f"AP50 {name}": number(name, "kind") for name in kind_sets}
-    columns |= {"mask AP50 kinds": number("kinds", "kind", "mask"), "AP50 base": number("kinds", "base")}
-    page += table(lines, PARENT_ROWS, columns)
+    page += ["", "## Boxes for the parent, image labels for its kinds", ""]
+    if any(line["stage"] in PARENT_ROWS for line in lines):
+        page += ["AP50 of the kinds, over all names.", ""]
+        columns = {f"AP50 {name}": number(name, "kind") for name in kind_sets}
+        columns |= {"mask AP50 kinds": number("kinds", "kind", "mask"), "AP50 base": number("kinds", "base")}
+        page += table(lines, PARENT_ROWS, columns)
+    else:
+        page += ["Not run yet."]
     page += ["", "## CPU-seconds", ""]
     page += table(lines, ROWS | PARENT_ROWS, {"CPU-seconds": lambda line: line["cpu_seconds"]})
     return "\n".join(page) + "\n"
