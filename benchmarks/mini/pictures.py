@@ -24,7 +24,7 @@ BOXES = SceneConfig(
     clutter=0.2,
     pool_size=POOL,
 )
-NAMES = replace(BOXES, layouts=(("dense", 0.7), ("scatter", 0.2), ("single", 0.1)), empty=0.0, clutter=0.0)
+NAMES = replace(BOXES, layouts=(("grid", 0.7), ("scatter", 0.2), ("single", 0.1)), empty=0.0, clutter=0.0)
 """The start's first part: full sheets, of which the true boxes are named and nothing else is learnt."""
 # About half the resolution and, as ImageNet's, mostly filled by one object: where that is small, the largest proposal
 # seldom shows it (in a trial with objects of 25 to 69 % of the side, 6 of 100).

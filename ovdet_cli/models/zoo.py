@@ -538,6 +538,7 @@ BUILTIN = ModelSpec(
     vocabulary="builtin",
     column_names="builtin",
     preprocess=Preprocess(short_side=384, max_size=640),
+    rules=Rules(threshold=0.65),  # of what lets 0.1 boxes or fewer into a photograph, the least
     paper="arXiv:2201.02605, a small configuration of it",
     rules_from="its own",
     knows="drawn things (emoji, icons, stickers)",

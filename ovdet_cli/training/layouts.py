@@ -65,10 +65,9 @@ def sheet(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], siz
     return Plan(slots, len(slots))
 
 
-def dense(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], size_px: tuple[float, float]) -> Plan:
-    """A full grid of 2 x 2 to 6 x 6, upright or tilted: the most names a pixel, at all sizes."""
+def _grid(rng: np.random.Generator, size_hw: SizeHW, number: int) -> Plan:
+    """A full grid of so many rows and columns, upright or tilted."""
     height, width = size_hw
-    number = int(rng.choice([2, 3, 4, 5, 6], p=[0.12, 0.22, 0.24, 0.22, 0.2]))
     spin, slots = rng.choice([0.4, 1.0]), []
     for row in range(number):
         for column in range(number):
@@ -76,6 +75,16 @@ def dense(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], siz
             centre = ((column + 0.5) * width / number, (row + 0.5) * height / number)
             slots.append(Slot(centre, float(size), float(spin)))
     return Plan(slots, len(slots))
+
+
+def dense(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], size_px: tuple[float, float]) -> Plan:
+    """A full grid of 5 x 5 or 6 x 6: the most names a pixel."""
+    return _grid(rng, size_hw, int(rng.integers(5, 7)))
+
+
+def grid(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], size_px: tuple[float, float]) -> Plan:
+    """A full grid of 2 x 2 to 6 x 6: names at all sizes."""
+    return _grid(rng, size_hw, int(rng.choice([2, 3, 4, 5, 6], p=[0.12, 0.22, 0.24, 0.22, 0.2])))
 
 
 def line(rng: np.random.Generator, size_hw: SizeHW, count: tuple[int, int], size_px: tuple[float, float]) -> Plan:
@@ -109,6 +118,7 @@ LAYOUTS: dict[str, Layout] = {
     "scatter": scatter,
     "sheet": sheet,
     "dense": dense,
+    "grid": grid,
     "line": line,
     "screen": screen,
     "single": single,

@@ -11,8 +11,7 @@ _LOG_ROWS = 12
 RETRAIN = """\
 pip install "ovdet[train]"
 python -m ovdet_cli.training.artwork_build artwork            # fetches and draws the artwork once, about 650 MB
-python benchmarks/mini/photographs.py fetch photographs       # backgrounds; in a checkout of the repository, on Debian
-python -m ovdet_cli.training.shipped builtin-run artwork photographs/backgrounds   # trains, fits the words, packs"""
+python -m ovdet_cli.training.shipped builtin-run artwork      # trains, fits the words, calibrates, measures, packs"""
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,11 @@ def model_card(shipped: Shipped, num_classes: int) -> str:
 _WHAT = """\
 A Detic detector ([arXiv:2201.02605](https://arxiv.org/abs/2201.02605)) of six million weights and a small text tower,
 trained from nothing by ovdet itself on scenes that it composes of emoji and icons: {num_classes} everyday things with
-boxes, masks and names, over backgrounds of screens, text, patterns and photograph-like noise, and of a few dozen
-photographs in which it is to find nothing. Nothing pretrained took part. It is for stickers, emoji, icons and drawings
-in pictures, screenshots and clips, and for trying ovdet without a download. For photographs: `ovdet models pull
-detic-swin-b`.
+boxes, masks and names, over backgrounds of screens, text, patterns and photograph-like noise. No photograph and nothing
+pretrained took part. It is for stickers, emoji, icons and drawings in pictures, screenshots and clips, and for trying
+ovdet without a download. For photographs: `ovdet models pull detic-swin-b`.
 
-The weights are under ovdet's licence, Apache-2.0; what they were learnt from is listed below.
+The weights are under ovdet's licence, Apache-2.0; the drawings that they were learnt from are listed below.
 """
 
 _LIMITS = """\
@@ -76,11 +74,9 @@ def _training(shipped: Shipped) -> str:
     lines = [
         f"- seed {run['seed']}, {facts['iterations']} of {facts['planned_iterations']} iterations, "
         f"{facts['seconds'] / 60:.0f} minutes, {run['precision']}, averaged with {run['ema']}",
-        f"- AdamW, last learning rate {optimizer['learning_rate']:g}, weight decay {optimizer['weight_decay']:g}",
+        f"- AdamW, learning rate {optimizer['learning_rate']:g}, weight decay {optimizer['weight_decay']:g}",
         f"- artwork (`Artwork.fingerprint`) `{facts['artwork_sha256']}`",
-        f"- photographs in the background (`CameraPictures.fingerprint`) `{facts['photographs_sha256'] or 'none'}`",
-        "- configuration: `ovdet_cli/training/configs/builtin.toml`, then `builtin-finish.toml` from its weights;",
-        "  `log.jsonl` beside this card is the log of both",
+        "- configuration: `ovdet_cli/training/configs/builtin.toml`; `log.jsonl` beside this card is the log",
     ]
     columns = ("iteration", "total", "loss_cls_stage1", "loss_centernet_agn_pos", "loss_mask")
     rows = [line for line in shipped.log if "total" in line]

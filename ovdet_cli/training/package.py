@@ -23,11 +23,8 @@ from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, w
 from ovdet_cli.models.compact import pack
 from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training.artwork import Artwork
-from ovdet_cli.training.camera_pictures import CameraPictures
 from ovdet_cli.training.model_card import Shipped, model_card
 
-FIRST = "first"
-"""Folder within a run's, of the run that its weights came from."""
 TEXT = "text.safetensors"
 NAMES = "classes.csv"
 MOST_BYTES = 15_000_000
@@ -56,8 +53,9 @@ def package_builtin(run_folder: Path, words_folder: Path | None, target: Path) -
     if words_folder is not None:
         words = _read(words_folder / TEXT, "fit the words first")
         (target / TEXT).write_bytes(words)
-    log = read_log(run_folder)
-    _write(target / "log.jsonl", "".join(f"{line}\n" for line in shortened([json.dumps(line) for line in log])))
+    lines = _read(run_folder / "log.jsonl", "give the folder of a training run").decode().splitlines()
+    _write(target / "log.jsonl", "".join(f"{line}\n" for line in shortened(lines)))
+    log = [json.loads(line) for line in lines]
     facts = _facts(run_folder, target, log)
     _write(target / "facts.json", json.dumps(facts, indent=1) + "\n")
     shipped = Shipped(facts, _config(run_folder), log, _results(words_folder) | _results(run_folder))
@@ -86,29 +84,6 @@ def read_run(folder: Path) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
     weights = {n.removeprefix(prefix): t for n, t in average.items() if n.startswith(prefix)}
     names = Artwork.open(Path(_config(folder)["data"][0]["path"])).categories
     return _completed(weights), F.normalize(average["class_vectors"].float(), dim=1), names
-
-
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """A run's log; where it went on from another run, that one's before it, and iterations and seconds count on."""
-    lines = _read(folder / "log.jsonl", "give the folder of a training run").decode().splitlines()
-    log = [json.loads(line) for line in lines]
-    if not (folder / FIRST / "log.jsonl").is_file():
-        return log
-    before = read_log(folder / FIRST)
-    done, seconds = _iterations(before), _seconds(before)
-    for line in log:
-        line["iteration"] += done
-        if "seconds" in line:
-            line["seconds"] += seconds
-    return before + log
-
-
-def _iterations(log: Sequence[Mapping[str, Any]]) -> int:
-    return max((line["iteration"] for line in log), default=0)
-
-
-def _seconds(log: Sequence[Mapping[str, Any]]) -> float:
-    return max((line.get("seconds", 0.0) for line in log), default=0.0)
 
 
 def shortened(lines: Sequence[str]) -> list[str]:
@@ -141,28 +116,20 @@ def _facts(run_folder: Path, target: Path, log: Sequence[Mapping[str, Any]]) -> 
         digest, size = store.hash_file(file), file.stat().st_size
         own = {"name": file.stem, "url": "", "source": "comes with ovdet", "published_sha256": digest}
         files[file.name] = {**own, "sha256": digest, "size": size, "date": date}
-    data = config["data"][0]
-    artwork, photographs = Path(data["path"]).expanduser(), data.get("photographs", "")
+    artwork = Path(config["data"][0]["path"]).expanduser()
     return {
         "files": files,
         "seed": config["run"]["seed"],
-        "iterations": _iterations(log),
-        "planned_iterations": sum(c["schedule"]["iterations"] for c in (config, *_first_config(run_folder))),
-        "seconds": _seconds(log),
+        "iterations": max((line["iteration"] for line in log), default=0),
+        "planned_iterations": config["schedule"]["iterations"],
+        "seconds": max((line.get("seconds", 0.0) for line in log), default=0.0),
         "artwork_sha256": Artwork.open(artwork).fingerprint,
-        "photographs_sha256": CameraPictures(Path(photographs)).fingerprint if photographs else "",
     }
 
 
 def _config(run_folder: Path) -> dict[str, Any]:
     config: dict[str, Any] = json.loads(_read(run_folder / "config.json", "give the folder of a training run"))
     return config
-
-
-def _first_config(run_folder: Path) -> list[dict[str, Any]]:
-    """The configuration of the run that this one's weights came from, if there was one."""
-    first = run_folder / FIRST
-    return [_config(first)] if (first / "config.json").is_file() else []
 
 
 def _results(folder: Path | None) -> dict[str, str]:

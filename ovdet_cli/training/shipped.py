@@ -1,10 +1,9 @@
 """The built-in model from nothing to the files that ship: train, fit the words, calibrate, measure, pack.
 
-python -m ovdet_cli.training.shipped FOLDER [ARTWORK [PHOTOGRAPHS]]
+python -m ovdet_cli.training.shipped FOLDER [ARTWORK]
 
-ARTWORK is built by `ovdet_cli.training.artwork_build`; PHOTOGRAPHS, backgrounds, are fetched by
-`benchmarks/mini/photographs.py`. Every step leaves its result in FOLDER, and a step whose result is there is not done
-again: what was stopped goes on.
+ARTWORK is built by `ovdet_cli.training.artwork_build`. Every step leaves its result in FOLDER, and a step whose result
+is there is not done again: what was stopped goes on.
 """
 
 import dataclasses
@@ -34,7 +33,7 @@ from ovdet_cli.training.config import read_config
 from ovdet_cli.training.data import preprocess_of
 from ovdet_cli.training.loop import Progress
 from ovdet_cli.training.measuring import AP_RULES, Found, detect_samples, results_of, truth_of
-from ovdet_cli.training.package import FIRST, TEXT, package_builtin
+from ovdet_cli.training.package import TEXT, package_builtin
 from ovdet_cli.training.run import WEIGHTS, TrainingRun
 from ovdet_cli.training.samples import Sample
 from ovdet_cli.training.scenes import SceneConfig, SceneGenerator
@@ -42,32 +41,22 @@ from ovdet_cli.training.sources import EVALUATION_SEEDS
 from ovdet_cli.training.wordnet import WordNet, fetch_wordnet
 from ovdet_cli.training.words import fit_words
 
-_CONFIGS = Path(__file__).parent / "configs"
+CONFIG = Path(__file__).parent / "configs" / "builtin.toml"
 # Scenes of the measures lie apart from those of evaluations during training (the first million seeds).
 _CALIBRATION_SEEDS = EVALUATION_SEEDS + 500_000_000
 _MEASURE_SEEDS = EVALUATION_SEEDS + 600_000_000
-_DATA = ("artwork", "photographs/backgrounds")
 _UNCALIBRATED = [1.0, 0.0]
 UNSEEN = ("fxemoji", "openmoji", "emojione-v1")
 Say = Callable[[str], None]
 
 
-def retrain(folder: Path, artwork: Path, photographs: Path, target: Path, say: Say) -> None:
+def retrain(folder: Path, artwork: Path, target: Path, say: Say) -> None:
     """All steps; the shipped files go to `target`."""
-    data = [f'data.0.path="{artwork}"', f'data.0.photographs="{photographs}"']
-    first = folder.absolute() / FIRST
-    start = [f'model.weights="{first / WEIGHTS}"', f'classes.file="{first / "classes.safetensors"}"']
-    _train("builtin", data, first, say)
-    _train("builtin-finish", [*data, *start], folder, say)
-    finish(folder, artwork, target, say)
-
-
-def _train(name: str, settings: list[str], folder: Path, say: Say) -> None:
-    """A shipped configuration, from the beginning or from where it stopped."""
-    config = read_config(_CONFIGS / f"{name}.toml", settings)
+    config = read_config(CONFIG, [f'data.0.path="{artwork}"'])
     run = TrainingRun(config, folder)
     if run.resume() < config.schedule.iterations or not (folder / WEIGHTS).is_file():
         run.run(lambda progress: say(_line(progress)))
+    finish(folder, artwork, target, say)
 
 
 def finish(folder: Path, artwork: Path, target: Path, say: Say) -> None:
@@ -196,12 +185,11 @@ def _line(progress: Progress) -> str:
 
 def main() -> None:
     """The command."""
-    if not 2 <= len(sys.argv) <= 4:
-        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK [PHOTOGRAPHS]]")
-    folder, *more = sys.argv[1:]
-    artwork, photographs = (Path(text).absolute() for text in (*more, *_DATA[len(more) :]))
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: python -m ovdet_cli.training.shipped FOLDER [ARTWORK]")
+    artwork = Path(sys.argv[2] if len(sys.argv) > 2 else "artwork").absolute()
     try:
-        retrain(Path(folder), artwork, photographs, store.BUNDLED, lambda text: print(text, flush=True))
+        retrain(Path(sys.argv[1]), artwork, store.BUNDLED, lambda text: print(text, flush=True))
     except OvdetError as error:
         sys.exit(f"error: {error}")
 

@@ -15,7 +15,6 @@ from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
 from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training import package
-from ovdet_cli.training.camera_pictures import CameraPictures
 from ovdet_cli.training.package import MOST_BYTES, package_builtin, shortened
 
 NAMES = [f"thing {i}" for i in range(30)]
@@ -42,16 +41,13 @@ def artwork(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, artwork: Path, weights: dict[str, torch.Tensor]) -> Path:
     """A finished run."""
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
-    (photographs / "a.jpg").write_bytes(b"not looked at here")
     folder = tmp_path / "run"
     folder.mkdir()
     save_file({n: t for n, t in weights.items() if "num_batches" not in n}, folder / "weights.safetensors")
     save_file({"embeddings": torch.randn(30, 192) * 3}, folder / "classes.safetensors")
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in NAMES))
     config = {
-        "data": [{"path": str(artwork), "photographs": str(photographs)}],
+        "data": [{"path": str(artwork)}],
         "run": {"seed": 5, "precision": "bfloat16", "ema": 0.99},
         "optimizer": {"learning_rate": 2e-3, "weight_decay": 0.03},
         "schedule": {"iterations": 900},
@@ -94,7 +90,6 @@ def test_the_card_tells_data_seed_results_and_how_to_do_it_again(run: Path, tmp_
         "30 everyday things",
         "seed 5, 899 of 900 iterations",
         "ab" * 32,
-        CameraPictures(tmp_path / "photographs").fingerprint,
         "| fxemoji | AP50 38.1 |",
         "iteration 500: ap50 0.610",
         "ovdet_cli.training.shipped",
@@ -104,21 +99,6 @@ def test_the_card_tells_data_seed_results_and_how_to_do_it_again(run: Path, tmp_
     ):
         assert text in card, text
     assert str(tmp_path) not in card, "no place of this machine is told"
-
-
-def test_a_run_that_went_on_from_another_has_both_logs(run: Path, tmp_path: Path) -> None:
-    first = run / "first"
-    first.mkdir()
-    (first / "config.json").write_text((run / "config.json").read_text())
-    (first / "log.jsonl").write_text('{"iteration": 700, "total": 9.0, "seconds": 50.0}\n')
-    package_builtin(run, run, tmp_path / "shipped")
-    facts = json.loads((tmp_path / "shipped" / "facts.json").read_text())
-    assert (facts["iterations"], facts["planned_iterations"]) == (700 + 899, 900 + 900)
-    assert facts["seconds"] == 50.0 + 60.0 * 899
-    lines = [json.loads(line) for line in (tmp_path / "shipped" / "log.jsonl").read_text().splitlines()]
-    iterations = [line["iteration"] for line in lines]
-    assert iterations[0] == 700 < iterations[1]
-    assert iterations == sorted(iterations)
 
 
 def test_facts_tell_the_files(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
