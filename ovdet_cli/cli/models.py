@@ -173,6 +173,7 @@ def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
         "novel": spec.novel,
         "posts": list(spec.posts),
         "paper": spec.paper,
+        "unverified": spec.unverified,
         "defaults_from": spec.rules_from,
         "defaults": {
             "threshold": spec.rules.threshold,
@@ -245,6 +246,8 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  picture size", f"fitted into {side} x {side} (--imgsz sets it), small ones enlarged"
     else:
         yield "  picture size", f"shorter side {rules['short_side']}, longer side at most {rules['max_size']}"
+    if facts["unverified"]:
+        yield "not verified", facts["unverified"]
     yield "licence", weights["licence"]
     if weights["is_bundled"]:
         yield "on disk", f"comes with ovdet: {weights['path']} ({size_text(weights['size'])})"

@@ -187,6 +187,8 @@ class ModelSpec:
     paste: Literal["detectron2", "detectron"] = "detectron2"
     """How masks get into the picture: at the cells' centres, or from a box of whole pixels grown by a cell."""
     paper: str = "arXiv:2201.02605"
+    unverified: str = "the published weights' values: stand-in weights served the comparison with the official code"
+    """What of the official system could not be compared with ours."""
     knows: str = ""
     """The little that it knows, where that is not everything; then it is told when pictures of another kind come."""
 
@@ -348,6 +350,8 @@ def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: 
         posts=(VILD_DEMO,),
         paste="detectron",
         paper="arXiv:2104.13921",
+        unverified="the published weights' values (stand-in weights served the comparison), clip_synonym_prompt.npy, "
+        "the demo notebook (its rules follow public copies), inverted boxes",
     )
 
 
@@ -383,6 +387,8 @@ def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights
         words="embedded",
         paste="detectron",
         paper="arXiv:2310.00161",
+        unverified="the published weights' values (stand-in weights served the comparison), the published embeddings, "
+        "the text tower",
     )
 
 
@@ -412,6 +418,8 @@ def _fvlm(name: str, config: fvlm.FvlmConfig, numbers: int, figure: str) -> Mode
         rules_from="of the official demo",
         paste="detectron",
         paper="arXiv:2209.15639",
+        unverified="the published weights' values (stand-in weights served the comparison; of R50 alone), which words "
+        "the official rows of background and padding were made of",
     )
 
 
@@ -541,6 +549,7 @@ BUILTIN = ModelSpec(
     rules=Rules(threshold=0.65),  # of what lets 0.1 boxes or fewer into a photograph, the least
     paper="arXiv:2201.02605, a small configuration of it",
     rules_from="its own",
+    unverified="",
     knows="drawn things (emoji, icons, stickers)",
 )
 

@@ -132,6 +132,12 @@ def test_info_json() -> None:
     }
 
 
+def test_info_tells_what_could_not_be_verified() -> None:
+    assert "not verified" in run("info", "vild-r50").stdout
+    assert "clip_synonym_prompt.npy" in run("info", "vild-r50").stdout
+    assert "not verified" not in run("info", "builtin").stdout
+
+
 @pytest.mark.parametrize("command", ["info", "use", "path", "pull"])
 def test_an_unknown_model(command: str) -> None:
     result = run(command, "[red]detic")
