@@ -19,7 +19,7 @@ def published(r18_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Tower:
         @classmethod
-        def from_file(cls, path: Path) -> "Tower":
+        def from_file(cls, path: Path, name: str) -> "Tower":
             return cls()
 
         def encode(self, sentences: list[str]) -> torch.Tensor:

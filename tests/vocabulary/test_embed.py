@@ -145,12 +145,12 @@ def test_the_shape_is_checked():
 def test_published_embeddings_have_a_row_a_name(tmp_path):
     (part,) = Vocabulary.built_in("coco").parts
     np.save(tmp_path / "coco.npy", np.ones((80, 4), np.float16))
-    assert published_embeddings(part, tmp_path / "coco.npy").dtype == np.float32
+    assert published_embeddings(part, tmp_path / "coco.npy", "coco").dtype == np.float32
     np.save(tmp_path / "coco.npy", np.ones((79, 4), np.float16))
     with pytest.raises(
         VocabularyError, match=r"has 79 rows for the 80 names of coco; .*`ovdet models pull coco --force`"
     ):
-        published_embeddings(part, tmp_path / "coco.npy")
+        published_embeddings(part, tmp_path / "coco.npy", "coco")
 
 
 class Tower:
