@@ -39,6 +39,8 @@ def table(lines: list[Line], rows: dict[str, str], columns: dict[str, Callable[[
     for stage, title in rows.items():
         own = [line for line in lines if line["stage"] == stage]
         if own:
+            seeds = {line["seed"] for line in lines}
+            title += f" ({len(own)} of {len(seeds)} seeds)" if len(own) < len(seeds) else ""
             cells = [spread([value(line) for line in own]) for value in columns.values()]
             text.append(f"| {title} | " + " | ".join(cells) + " |")
     return text

@@ -89,7 +89,7 @@ class CanvasPreprocessor:
         scale = np.float32(side) / np.float32(max(original_hw))
         h, w = (max(int(np.rint(np.float32(n) * scale)), 1) for n in original_hw)
         mean, std = (np.array(v, np.float32) for v in (self.spec.mean_rgb, self.spec.std_rgb))
-        pixels = (image.astype(np.float32) / np.float32(255) - mean) / std
+        pixels = (image.astype(np.float32) * np.float32(1 / 255) - mean) / std  # as TensorFlow converts bytes
         resize = _resize_tf1 if self.spec.resize == "tf1" else _resize_half_pixel
         return Prepared(resize(pixels, (h, w)), (h, w), original_hw, (side, side))
 

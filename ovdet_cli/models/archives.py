@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
@@ -75,13 +76,13 @@ def _members(source: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
                     raise ModelError(f"{source} is compressed in a way that is not read here")
                 kind = info.external_attr >> 28  # of Unix's mode: 8 is a regular file, 0 says nothing
                 if not info.is_dir() and kind in (0, 8):
-                    yield info.filename, lambda info=info: archive.open(info)  # type: ignore[misc]
+                    yield info.filename, partial(archive.open, info)
         return
     with _tar_stream(source) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_SmallHeaders) as archive:
         for number, member in enumerate(archive):
             _count(number, source)
             if member.isreg():
-                yield member.name, lambda member=member: _opened(archive, member)  # type: ignore[misc]
+                yield member.name, partial(_opened, archive, member)
 
 
 def _count(number: int, source: Path) -> None:

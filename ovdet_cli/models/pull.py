@@ -59,10 +59,9 @@ def pull(
 ) -> PullReport:
     """Brings models, or single assets by their own names, with all that they need.
 
-    ModelError for a model whose weights were never published.
-
     `force` fetches again what is here, and accepts a publication that has changed since. `tell` hears of the slow
-    steps besides the transfer. Every name is looked up before anything is fetched.
+    steps besides the transfer. Every name is looked up before anything is fetched; ModelError for a model whose
+    weights were never published.
     """
     assets = dict.fromkeys(asset for name in names for asset in store.assets_of(name))
     detectors = [find_model(name) for name in names if name not in TEXT_ENCODERS and name not in EMBEDDINGS]

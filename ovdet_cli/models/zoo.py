@@ -12,8 +12,7 @@ from ovdet_cli.models.vild import config as vild
 _DETIC_WEIGHTS = "https://dl.fbaipublicfiles.com/detic/"
 _DETIC_METADATA = "https://raw.githubusercontent.com/facebookresearch/Detic/main/datasets/metadata/"
 _TPU_WEIGHTS = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/"
-_VILD_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
-_FVLM_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
+_GOOGLE_LICENCE = "Apache-2.0 (code; nothing is stated apart for the weights)"
 _DETIC_LICENCE = "Apache-2.0 (code; the zoo states none apart for the weights)"
 
 
@@ -241,7 +240,7 @@ EMBEDDINGS["vild-lvis"] = Asset(
     "embeddings",
     f"{_TPU_WEIGHTS}vild/weights/clip_synonym_prompt.npy",
     2_463_872,
-    _VILD_LICENCE,
+    _GOOGLE_LICENCE,
     has_columns=True,
 )
 _DITO_EMBEDDINGS = f"{_TPU_WEIGHTS}dito/dito_large_embeddings.zip"
@@ -250,7 +249,9 @@ for _name, _member, _rows in (
     ("dito-coco", "coco_embed.npy", 80),
     ("dito-background", "bg_empty_embed.npy", 2),
 ):
-    EMBEDDINGS[_name] = Asset(_name, "embeddings", _DITO_EMBEDDINGS, 4096 * _rows + 128, _FVLM_LICENCE, member=_member)
+    EMBEDDINGS[_name] = Asset(
+        _name, "embeddings", _DITO_EMBEDDINGS, 4096 * _rows + 128, _GOOGLE_LICENCE, member=_member
+    )
 _EMBEDDINGS_OF = {
     "dito": {"lvis": EMBEDDINGS["dito-lvis"], "coco": EMBEDDINGS["dito-coco"]},
     "fvlm": {},
@@ -331,7 +332,7 @@ _ALL = "LVIS + COCO boxes, ImageNet-21k labels"
 
 
 def _vild(name: str, stem: str, config: vild.VildConfig, numbers: int, figures: str) -> ModelSpec:
-    weights = Asset(stem, "weights", f"{_TPU_WEIGHTS}vild/pretrained_ckpts/{stem}.tar.gz", 4 * numbers, _VILD_LICENCE)
+    weights = Asset(stem, "weights", f"{_TPU_WEIGHTS}vild/pretrained_ckpts/{stem}.tar.gz", 4 * numbers, _GOOGLE_LICENCE)
     return ModelSpec(
         name,
         stem,
@@ -373,7 +374,7 @@ def _dito(name: str, config: dito.DitoConfig, numbers: int, figure: str, weights
         stem,
         "dito",
         config,
-        Asset(stem, "weights", url, 4 * numbers, _FVLM_LICENCE, member="vit-large/" if weights else ""),
+        Asset(stem, "weights", url, 4 * numbers, _GOOGLE_LICENCE, member="vit-large/" if weights else ""),
         num_columns=0,
         trained_on="DataComp-1B pictures and texts, LVIS base boxes" if weights else "no public weights",
         results=(("LVIS mask AP rare", figure),),
@@ -399,7 +400,7 @@ def _fvlm(name: str, config: fvlm.FvlmConfig, numbers: int, figure: str) -> Mode
         f"fvlm_{size}",
         "fvlm",
         config,
-        Asset(f"fvlm_{size}", "weights", f"{_TPU_WEIGHTS}fvlm/{size}.zip", 4 * numbers, _FVLM_LICENCE),
+        Asset(f"fvlm_{size}", "weights", f"{_TPU_WEIGHTS}fvlm/{size}.zip", 4 * numbers, _GOOGLE_LICENCE),
         num_columns=0,
         trained_on="CLIP's pictures and texts (frozen), LVIS base boxes",
         results=(("LVIS mask AP rare", figure),),

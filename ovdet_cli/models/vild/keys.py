@@ -1,7 +1,7 @@
 """Key map: names and layouts in ViLD's published TensorFlow checkpoints -> ours."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -50,15 +50,17 @@ def _unnamed_norm(number: int) -> str:
     return _numbered("batch_normalization(?:_sim_clr)?", number)
 
 
-def _backbone(config: VildConfig) -> Iterator[tuple[str, str] | tuple[str, str, str]]:
+def _backbone(config: VildConfig) -> KeyMap:
     convs = ["stem.conv1"]
     for stage, blocks in enumerate(config.blocks, start=2):
         for block in range(blocks):
             names = [*(["shortcut"] if block == 0 else []), "conv1", "conv2", "conv3"]
             convs += [f"res{stage}.{block}.{name}" for name in names]
+    rows: KeyMap = ()
     for number, conv in enumerate(convs):
-        yield rf"resnet\d+/{_numbered('conv2d', number)}/kernel", f"backbone.{conv}.weight", "conv"
-        yield from _norm(rf"resnet\d+/{_unnamed_norm(number)}", f"backbone.{conv}.norm")  # type: ignore[misc]
+        rows += ((rf"resnet\d+/{_numbered('conv2d', number)}/kernel", f"backbone.{conv}.weight", "conv"),)
+        rows += _norm(rf"resnet\d+/{_unnamed_norm(number)}", f"backbone.{conv}.norm")
+    return rows
 
 
 def _pyramid() -> KeyMap:
