@@ -65,8 +65,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a safetensors or PyTorch file (told apart by content) by their own names.
 
     A TensorFlow checkpoint is named by its prefix or by one of its files; a Flax checkpoint is one file. A PyTorch file
-    may hold them under "model" (with optimizer state and the like beside it) or be a plain state dict; it is read without
-    running code: a file that wants to run any is refused with ModelError.
+    may hold them under "model" (with optimizer state and the like beside it) or be a plain state dict; it is read
+    without running code: a file that wants to run any is refused with ModelError.
     """
     if tensor_bundle.is_bundle_file(path):
         path = tensor_bundle.prefix_of(path)
