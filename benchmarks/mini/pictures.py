@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.mini.classes import Classes
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.models.spec import Preprocess
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.batches import Batch, make_batch
 from ovdet_cli.training.samples import Sample

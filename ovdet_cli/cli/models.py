@@ -12,7 +12,7 @@ from ovdet_cli.cli import console
 
 if TYPE_CHECKING:
     from ovdet_cli.models.pull import Progress
-    from ovdet_cli.models.zoo import Asset, ModelSpec
+    from ovdet_cli.models.spec import Asset, ModelSpec
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -154,7 +154,7 @@ def _figures(spec: "ModelSpec") -> str:
 
 
 def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
-    from ovdet_cli.models.zoo import Canvas
+    from ovdet_cli.models.spec import Canvas
 
     return {
         "name": spec.name,

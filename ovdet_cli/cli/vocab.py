@@ -42,12 +42,12 @@ def show(
     """
     from ovdet_cli.detector.detector import choose_model
     from ovdet_cli.detector.familiarity import acquaint
-    from ovdet_cli.detector.words import open_text_encoder
+    from ovdet_cli.detector.text_tower import TextTower
 
     spec = choose_model(model, None)
     names = _vocabulary(vocab, classes).names
     # Only the built-in model's tower was taught the difference; others need not be here for the list.
-    known = acquaint(names, spec, open_text_encoder(spec)) if spec.knows else None
+    known = acquaint(names, spec, TextTower(spec).encoder) if spec.knows else None
     if json:
         rows: list[dict[str, Any]] = [{"class_id": i, "name": name} for i, name in enumerate(names)]
         for row, word in zip(rows, known or (), strict=False):

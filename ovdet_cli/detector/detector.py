@@ -17,6 +17,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
 from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
+from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.detector.words import Words, novel_classes, prepare_words, text_rows
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
@@ -24,9 +25,10 @@ from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import foreign_names, load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
 from ovdet_cli.models.ops.selection import select_detections
+from ovdet_cli.models.spec import OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules
 from ovdet_cli.models.tensor_bundle import TensorBundle
 from ovdet_cli.models.vild.demo import BACKGROUND, select_as_demo
-from ovdet_cli.models.zoo import DEFAULT, MODELS, OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules, find_model
+from ovdet_cli.models.zoo import DEFAULT, MODELS, find_model
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
 
 Facts = TypeVar("Facts", Rules, Preprocess, Canvas)
@@ -128,6 +130,11 @@ class Detector:
         """SHA-256 of the weight file."""
         return store.sha256_of(self.weights)
 
+    @cached_property
+    def text_tower(self) -> TextTower:
+        """What makes words embeddings: the tower in the weights, or the one that a pull brings."""
+        return TextTower(self.spec, self._tensors, str(self.weights), lambda: self.weights_sha256)
+
     def own_vocabulary(self) -> Vocabulary:
         """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them.
 
@@ -172,14 +179,14 @@ class Detector:
             )
         has_own = any(part.origin == MODEL for part in vocabulary.parts)
         own = self._own_columns if has_own and embeddings is None else None
-        words = prepare_words(vocabulary, self.spec, None if embeddings is None else Path(embeddings), own)
+        words = prepare_words(vocabulary, self.text_tower, None if embeddings is None else Path(embeddings), own)
         if self.post == VILD_DEMO and embeddings is None:
-            named = prepare_words(Vocabulary([BACKGROUND]), self.spec, None, None).texts[0]
+            named = prepare_words(Vocabulary([BACKGROUND]), self.text_tower).texts[0]
             words = replace(words, background_D=named.to(self.device))
         is_novel_C = novel_classes(vocabulary, self.spec, novel)
         if is_novel_C is not None:
             is_novel_C = is_novel_C.to(self.device)
-        rows = text_rows(self.spec, background, num_rows)
+        rows = text_rows(self.text_tower, background, num_rows)
         if rows is not None:
             rows = replace(rows, background_D=rows.background_D.to(self.device), empty_D=rows.empty_D.to(self.device))
         return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C, rows=rows)

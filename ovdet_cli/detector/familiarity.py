@@ -14,7 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from ovdet_cli.models import store
-from ovdet_cli.models.zoo import ModelSpec, embeddings_of
+from ovdet_cli.models.spec import ModelSpec
+from ovdet_cli.models.zoo import embeddings_of
 from ovdet_cli.vocabulary.embed import TextEncoder, read_embeddings
 from ovdet_cli.vocabulary.prompts import fill_prompts
 from ovdet_cli.vocabulary.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ovdet_cli.models.zoo import Canvas, Preprocess
+from ovdet_cli.models.spec import Canvas, Preprocess
 
 
 def resized_size(size_hw: tuple[int, int], short_side: int, max_size: int) -> tuple[int, int]:

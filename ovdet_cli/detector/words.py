@@ -3,9 +3,9 @@
 # C classes, S sets of features a region, D embedding width
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,18 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovdet_cli.detector.familiarity import Acquaintance, acquaint
+from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.errors import MissingAssetError, UsageError, VocabularyError
 from ovdet_cli.models import store
 from ovdet_cli.models.interface import TextRows
-from ovdet_cli.models.zoo import TEXT_ENCODERS, ModelSpec, embeddings_of
-from ovdet_cli.vocabulary.cache import EmbeddingCache
-from ovdet_cli.vocabulary.embed import (
-    TextEmbedder,
-    TextEncoder,
-    check_embeddings,
-    published_embeddings,
-    read_embeddings,
-)
+from ovdet_cli.models.spec import ModelSpec
+from ovdet_cli.models.zoo import embeddings_of
+from ovdet_cli.vocabulary.embed import check_embeddings, published_embeddings, read_embeddings
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary, lvis_rare
 
 
@@ -59,17 +54,16 @@ class Words:
         return self.vocabulary.names
 
 
-def _published(part: Part, spec: ModelSpec) -> Path | None:
+def _published(part: Part, tower: TextTower) -> Path | None:
     """The published embeddings of a built-in list, if it has some for this model's text tower.
 
     Where they are not on this machine but the text tower is, the tower does; with neither, MissingAssetError names
     the embeddings, the smaller of the two.
     """
-    asset = embeddings_of(spec).get(part.origin or "")
+    asset = embeddings_of(tower.spec).get(part.origin or "")
     if asset is None:
         return None
-    tower_may_do = spec.words == "free"
-    if tower_may_do and not store.is_present(asset) and store.is_present(TEXT_ENCODERS[spec.text_encoder]):
+    if tower.spec.free_words and not store.is_present(asset) and tower.is_present:
         return None
     return store.require(asset)
 
@@ -99,19 +93,20 @@ def novel_classes(vocabulary: Vocabulary, spec: ModelSpec, novel: Sequence[str] 
     return torch.tensor(is_novel)
 
 
-def text_rows(spec: ModelSpec, background: Path | None, height: int | None) -> TextRows | None:
+def text_rows(tower: TextTower, background: Path | None, height: int | None) -> TextRows | None:
     """The rows around the classes, of models whose scores are a softmax over a table of fixed height.
 
     background: a file with two rows, the background's and that of the padding (default: the published ones, or the
     words "background" and "empty"). height: of the table (default: the official one). UsageError for other models.
     """
+    spec = tower.spec
     if not spec.text_rows:
         if background is not None or height is not None:
             raise UsageError(f"{spec.name} has no table of texts: leave out --background and --text-rows")
         return None
     if background is None and spec.background is None:
         try:
-            own = prepare_words(Vocabulary(["background", "empty"]), spec, None, None).texts
+            own = torch.from_numpy(tower.embed(["background", "empty"]))
         except MissingAssetError as error:
             raise _with_background(error) from error
     else:
@@ -138,26 +133,15 @@ def _with_background(error: MissingAssetError) -> MissingAssetError:
     return MissingAssetError(text, error.name, error.size_text)
 
 
-def open_text_encoder(spec: ModelSpec) -> TextEncoder:
-    """The model's text tower; MissingAssetError if it is not on this machine."""
-    path = store.require(TEXT_ENCODERS[spec.text_encoder])
-    if spec.text_encoder == "builtin-text":
-        from ovdet_cli.models.text_encoders.mini import MiniTextEncoder
-
-        return MiniTextEncoder.from_file(path)
-    from ovdet_cli.models.text_encoders.clip import ClipTextEncoder
-
-    return ClipTextEncoder.from_file(path, spec.text_encoder)
-
-
 def prepare_words(
-    vocabulary: Vocabulary, spec: ModelSpec, embeddings: Path | None, own_columns: Tensor | None
+    vocabulary: Vocabulary, tower: TextTower, embeddings: Path | None = None, own_columns: Tensor | None = None
 ) -> Words:
-    """Embeds a vocabulary for a model.
+    """Embeds a vocabulary for the tower's model.
 
     embeddings: a file that brings the whole matrix in the vocabulary's order; no text tower is needed then.
     own_columns: the checkpoint's classifier, (S, C, D), where the vocabulary holds a "model" part.
     """
+    spec = tower.spec
     width = spec.config.embedding
     if embeddings is not None:
         matrix = read_embeddings(embeddings)
@@ -165,15 +149,13 @@ def prepare_words(
         return Words(vocabulary, torch.from_numpy(matrix), ("file",))
     texts, origins = [], []
     unfamiliar: list[Acquaintance] = []
-    open_tower = cache(lambda: open_text_encoder(spec))
-    embedder: TextEmbedder | None = None
     for part in vocabulary.parts:
         if part.origin == MODEL:
             assert own_columns is not None
             texts.append(own_columns)
             origins.append("checkpoint")
             continue
-        if published := _published(part, spec):
+        if published := _published(part, tower):
             matrix = published_embeddings(part, published, embeddings_of(spec)[part.origin or ""].name)
         elif spec.words == "embedded":
             raise UsageError(
@@ -182,9 +164,8 @@ def prepare_words(
                 + "--embeddings FILE beside your words"
             )
         else:
-            embedder = embedder or _embedder(spec, open_tower)
-            matrix = embedder.embed(part.names)
-            unfamiliar += _unfamiliar(part.names, spec, open_tower)
+            matrix = tower.embed(part.names)
+            unfamiliar += _unfamiliar(part.names, tower)
         check_embeddings(matrix, len(part.names), width, f"the embeddings of {part.origin or 'the words'}")
         texts.append(torch.from_numpy(matrix))
         origins.append("published" if published else "text tower")
@@ -196,13 +177,8 @@ def prepare_words(
     return Words(vocabulary, torch.cat(sets, dim=1), tuple(origins), tuple(unfamiliar))
 
 
-def _embedder(spec: ModelSpec, open_tower: Callable[[], TextEncoder]) -> TextEmbedder:
-    path = store.require(TEXT_ENCODERS[spec.text_encoder])
-    return TextEmbedder(open_tower, store.sha256_of(path), spec.prompt, EmbeddingCache(store.home() / "text-cache"))
-
-
-def _unfamiliar(names: Sequence[str], spec: ModelSpec, open_tower: Callable[[], TextEncoder]) -> list[Acquaintance]:
+def _unfamiliar(names: Sequence[str], tower: TextTower) -> list[Acquaintance]:
     """The names that the model has learnt nothing for; the tower of one that cannot tell is not opened for it."""
-    if not spec.knows:
+    if not tower.spec.knows:
         return []
-    return [word for word in acquaint(names, spec, open_tower()) or () if not word.is_familiar]
+    return [word for word in acquaint(names, tower.spec, tower.encoder) or () if not word.is_familiar]

@@ -16,9 +16,9 @@ from ovdet_cli.models.dito.model import build_dito
 from ovdet_cli.models.fvlm import keys as fvlm_keys
 from ovdet_cli.models.fvlm.model import build_fvlm
 from ovdet_cli.models.interface import OpenVocabularyDetector
+from ovdet_cli.models.spec import ModelSpec
 from ovdet_cli.models.vild import keys as vild_keys
 from ovdet_cli.models.vild.model import build_vild
-from ovdet_cli.models.zoo import ModelSpec
 
 
 @dataclass(frozen=True)

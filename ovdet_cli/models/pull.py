@@ -11,7 +11,8 @@ import numpy as np
 from ovdet_cli.errors import DownloadError, ModelError, OutputError, OvdetError
 from ovdet_cli.models import archives, store
 from ovdet_cli.models.download import download, is_offline, mirrored
-from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, Asset, find_model
+from ovdet_cli.models.spec import Asset
+from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, find_model
 
 _EMBEDDING_SHAPES = {
     **dict.fromkeys(("lvis", "vild-lvis"), (1203, 512)),  # 512: CLIP ViT-B/32

@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from ovdet_cli.errors import MissingAssetError, ModelError, OutputError
-from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, Asset, ModelSpec, embeddings_of, find_model
+from ovdet_cli.models.spec import Asset, ModelSpec
+from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, embeddings_of, find_model
 
 _PLACES = {
     "weights": ("weights", ".safetensors"),

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from ovdet_cli.detector.detector import Detector
-from ovdet_cli.detector.words import open_text_encoder
+from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.errors import OvdetError
 from ovdet_cli.media.images import read_image, write_image
 from ovdet_cli.models import store
-from ovdet_cli.models.zoo import EMBEDDINGS, ModelSpec, embeddings_of
+from ovdet_cli.models.spec import ModelSpec
+from ovdet_cli.models.zoo import EMBEDDINGS, embeddings_of
 from ovdet_cli.pipeline.diagnosis import Check
 from ovdet_cli.render.draw import draw_detections
 from ovdet_cli.vocabulary.embed import read_embeddings
@@ -76,7 +77,7 @@ def _check_text_tower(detector: Detector) -> Iterator[Check]:
     if not detector.spec.free_words:
         yield Check("text tower", "ok", "there is none")
         return
-    tower = open_text_encoder(detector.spec)
+    tower = detector.text_tower.encoder
     if detector.spec.text_encoder != "clip-vit-b-32" or not store.is_present(EMBEDDINGS["coco"]):
         vectors = tower.encode(["a cat", "a kitten", "a lorry"]).numpy()
         closer = bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
@@ -100,7 +101,7 @@ def _check_own_words(spec: ModelSpec) -> Check:
     """Whether the built-in text tower leads every name of its list to that name's own vector."""
     names = Vocabulary.built_in(spec.vocabulary).names
     vectors = read_embeddings(store.require(embeddings_of(spec)[spec.vocabulary]))
-    computed = open_text_encoder(spec).encode([fill_prompts(spec.prompt, name)[0] for name in names]).numpy()
+    computed = TextTower(spec).encoder.encode([fill_prompts(spec.prompt, name)[0] for name in names]).numpy()
     right = float((np.argmax(computed @ vectors.T, axis=1) == np.arange(len(names))).mean())
     detail = f"{right:.1%} of its {len(names)} names lead to their own vector"
     if right < _LEAST_RIGHT:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.models.spec import Preprocess
 from ovdet_cli.training.region_targets import mask_targets_from_bitmaps, mask_targets_from_polygons
 from ovdet_cli.training.samples import Polygons, Sample
 

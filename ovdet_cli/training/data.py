@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ovdet_cli.errors import UsageError
 from ovdet_cli.evaluation.names import join_names
-from ovdet_cli.models.zoo import ModelSpec, Preprocess
+from ovdet_cli.models.spec import ModelSpec, Preprocess
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.camera_pictures import CameraPictures

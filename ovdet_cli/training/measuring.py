@@ -16,7 +16,7 @@ from ovdet_cli.evaluation.coco_ap import evaluate
 from ovdet_cli.evaluation.datasets import GroundTruth, TruthImage, TruthObject
 from ovdet_cli.models.interface import OpenVocabularyDetector
 from ovdet_cli.models.ops.selection import select_detections
-from ovdet_cli.models.zoo import Preprocess, Rules
+from ovdet_cli.models.spec import Preprocess, Rules
 from ovdet_cli.training.batches import make_batch
 from ovdet_cli.training.samples import Sample
 

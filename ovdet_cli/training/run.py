@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ovdet_cli.detector.precision import resolve_device
+from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.detector.words import prepare_words
 from ovdet_cli.errors import InputError, OutputError, UsageError
 from ovdet_cli.models import store
@@ -22,7 +23,8 @@ from ovdet_cli.models.checkpoint import load_weights, read_checkpoint, write_saf
 from ovdet_cli.models.detic.cascade import CascadeStage
 from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.detic.model import Detic
-from ovdet_cli.models.zoo import ModelSpec, find_model
+from ovdet_cli.models.spec import ModelSpec
+from ovdet_cli.models.zoo import find_model
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.config import TrainConfig
 from ovdet_cli.training.data import TrainingData, open_boxes, open_data, phases_of, preprocess_of
@@ -237,7 +239,7 @@ def _class_vectors(config: TrainConfig, spec: ModelSpec, names: Sequence[str]) -
         return torch.from_numpy(matrix)
     if config.classes.vectors == "learned":
         return torch.randn(len(names), width, generator=torch.Generator().manual_seed(config.run.seed))
-    return prepare_words(Vocabulary(names), spec, None, None).texts
+    return prepare_words(Vocabulary(names), TextTower(spec)).texts
 
 
 def _with_state(config: TrainConfig, spec: ModelSpec, like: TrainedDetic, state: Mapping[str, Tensor]) -> TrainedDetic:

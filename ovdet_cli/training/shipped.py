@@ -25,7 +25,8 @@ from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint, write_safetensors
 from ovdet_cli.models.compact import pack
 from ovdet_cli.models.interface import OpenVocabularyDetector
-from ovdet_cli.models.zoo import BUILTIN, Rules
+from ovdet_cli.models.spec import Rules
+from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training.artwork import Artwork
 from ovdet_cli.training.calibration import fit_calibration
 from ovdet_cli.training.categories import load_categories

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ovdet_cli.errors import InputError, TrainingError
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.models.spec import Preprocess
 from ovdet_cli.training.augment import EfficientDetResizeCrop
 from ovdet_cli.training.batches import Batch, make_batch
 from ovdet_cli.training.datasets import Dataset

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
-from ovdet_cli.models.zoo import MODELS, Canvas
+from ovdet_cli.models.spec import Canvas
+from ovdet_cli.models.zoo import MODELS
 from tests.models.detic.tiny import TINY, TINY_C4, TINY_DETR, build_tiny, build_tiny_c4, build_tiny_detr
 from tests.models.dito import tiny as dito
 from tests.models.fvlm import tiny as fvlm

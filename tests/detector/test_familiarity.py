@@ -79,8 +79,8 @@ def test_a_tower_that_was_not_taught_cannot_tell() -> None:
 
 
 def test_the_built_in_tower_can_tell() -> None:
-    from ovdet_cli.detector.words import open_text_encoder
+    from ovdet_cli.detector.text_tower import TextTower
 
-    words = acquaint(["cat", "dog"], BUILTIN, open_text_encoder(BUILTIN))
+    words = acquaint(["cat", "dog"], BUILTIN, TextTower(BUILTIN).encoder)
     assert words is not None
     assert all(0 <= word.familiarity <= 1 and word.nearest in NAMES for word in words)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ovdet_cli.detector.preprocess import CanvasPreprocessor, Prepared, Preprocessor, resized_size
-from ovdet_cli.models.zoo import Canvas, Preprocess
+from ovdet_cli.models.spec import Canvas, Preprocess
 
 sides = st.integers(1, 6000)
 

@@ -9,6 +9,7 @@ import pytest
 
 from ovdet_cli.errors import MissingAssetError, ModelError, OutputError
 from ovdet_cli.models import store, zoo
+from ovdet_cli.models.spec import Asset
 
 SPEC = zoo.MODELS["detic-r18"]
 CLIP = zoo.TEXT_ENCODERS["clip-vit-b-32"]
@@ -81,7 +82,7 @@ def test_a_folder_in_the_place_of_a_file_is_not_the_file(home: Path) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_told_with_every_way_to_bring_it(asset: zoo.Asset, told: list[str], home: Path) -> None:
+def test_what_is_missing_is_told_with_every_way_to_bring_it(asset: Asset, told: list[str], home: Path) -> None:
     with pytest.raises(MissingAssetError) as raised:
         store.require(asset)
     for text in (*told, str(home), asset.url):

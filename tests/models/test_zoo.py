@@ -4,6 +4,7 @@ import pytest
 
 from ovdet_cli.errors import ModelError
 from ovdet_cli.models import zoo
+from ovdet_cli.models.spec import ModelSpec
 
 # Detic's model zoo.
 PUBLISHED = {
@@ -59,7 +60,7 @@ def test_all_that_the_built_in_model_needs_is_bundled() -> None:
 
 
 @pytest.mark.parametrize("spec", VILD, ids=lambda spec: spec.name)
-def test_an_entry_of_vild(spec: zoo.ModelSpec) -> None:
+def test_an_entry_of_vild(spec: ModelSpec) -> None:
     assert PUBLISHED_VILD[spec.stem] in [figure for _, figure in spec.results]
     folder = "https://storage.googleapis.com/cloud-tpu-checkpoints/detection/projects/vild/"
     assert spec.weights.url == f"{folder}pretrained_ckpts/{spec.stem}.tar.gz"
@@ -69,7 +70,7 @@ def test_an_entry_of_vild(spec: zoo.ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", DETIC, ids=lambda spec: spec.name)
-def test_an_entry(spec: zoo.ModelSpec) -> None:
+def test_an_entry(spec: ModelSpec) -> None:
     assert PUBLISHED[spec.stem] in [figure for _, figure in spec.results]
     assert spec.weights.url == f"https://dl.fbaipublicfiles.com/detic/{spec.stem}.pth"
     assert spec.weights.name == spec.stem
@@ -101,7 +102,7 @@ def test_file_names_do_not_collide() -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-def test_a_model_is_found_by_either_name(spec: zoo.ModelSpec) -> None:
+def test_a_model_is_found_by_either_name(spec: ModelSpec) -> None:
     assert zoo.find_model(spec.name) is zoo.find_model(spec.stem) is zoo.find_model(f"{spec.stem}.pth") is spec
 
 

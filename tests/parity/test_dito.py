@@ -18,7 +18,8 @@ from ovdet_cli.models.dito.config import DitoConfig
 from ovdet_cli.models.dito.model import Dito
 from ovdet_cli.models.fvlm.model import Fvlm
 from ovdet_cli.models.interface import TextRows
-from ovdet_cli.models.zoo import MODELS, Canvas, ModelSpec
+from ovdet_cli.models.spec import Canvas, ModelSpec
+from ovdet_cli.models.zoo import MODELS
 from tests.parity.reference import stand_in_weights
 from tests.parity.test_vild import near, picture, run, turned
 

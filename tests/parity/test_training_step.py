@@ -14,7 +14,7 @@ from ovdet_cli.models.detic.centernet import Proposals
 from ovdet_cli.models.detic.config import R18
 from ovdet_cli.models.detic.keys import KEY_MAP
 from ovdet_cli.models.detic.model import Detic, build_detic
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.models.spec import Preprocess
 from ovdet_cli.training.batches import Batch, make_batch
 from ovdet_cli.training.detic import DeticRecipe, DeticStep, _Columns
 from ovdet_cli.training.samples import Sample

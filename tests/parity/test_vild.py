@@ -13,12 +13,15 @@ from typer.testing import CliRunner
 
 from ovdet_cli.cli.main import app
 from ovdet_cli.detections import Detections
-from ovdet_cli.detector.preprocess import CanvasPreprocessor
+from ovdet_cli.detector.preprocess import CanvasPreprocessor, Prepared
 from ovdet_cli.media.images import write_image
 from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import load_weights, read_checkpoint
+from ovdet_cli.models.interface import Regions
+from ovdet_cli.models.spec import Canvas
+from ovdet_cli.models.vild.demo import keep_regions
 from ovdet_cli.models.vild.model import Vild
-from ovdet_cli.models.zoo import MODELS, Canvas
+from ovdet_cli.models.zoo import MODELS
 from ovdet_cli.results.jsonl import read_records
 from tests.parity.reference import load_script, stand_in_weights
 
@@ -29,6 +32,7 @@ MODELS_OF = {
     "r152_vild": "vild-r152",
     "r152_vild_ensemble": "vild-ensemble-r152",
 }
+SEEDED = ("r50_vild_seeded", "r50_vild_ensemble_seeded")
 IN_PICTURE = 768
 """Rows of the scaled picture: below them all anchors see the same zeros, and rounding decides which are kept."""
 
@@ -67,7 +71,11 @@ def near(found: torch.Tensor | np.ndarray, expected: np.ndarray, limit: float) -
 
 
 def lvis_texts() -> torch.Tensor:
-    rows = np.load(REFERENCE / "clip" / "lvis_v1_clip_a+cname.npy").astype(np.float64)
+    return published_texts("lvis_v1_clip_a+cname.npy")
+
+
+def published_texts(file: str) -> torch.Tensor:
+    rows = np.load(REFERENCE / "clip" / file).astype(np.float64)
     return torch.from_numpy((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
 
 
@@ -128,6 +136,29 @@ def test_every_stage_equals_the_official_one(name: str, weights: Callable[[str],
     (masks,) = model.predict_masks(pyramid, [found])
     near(masks, expected["detection_masks"], 1e-3)
 
+    for case in (name, f"{name}_seeded"):
+        if case in (*SEEDED, *MODELS_OF):
+            rois, objectness = turned(golden(case)["rois"]), golden(case)["roi_scores"]
+            refined = model.refine(pyramid, torch.from_numpy(rois), torch.from_numpy(objectness))
+            compare_demo(case, refined, prepared)
+
+
+def compare_demo(case: str, regions: Regions, picture: Prepared) -> None:
+    """The demo notebook's filter and names, by the copy that the goldens were made with."""
+    expected = golden(case)
+    in_picture = picture.to_original(regions.boxes_R4, clip=False)
+    for key, least in (("demo_keep_50", 0.5), ("demo_keep_90", 0.9)):
+        if key in expected:
+            kept = keep_regions(regions, in_picture, least_objectness=least)
+            assert kept.tolist() == expected[key].tolist()
+    prefix = "demo_" if case in SEEDED else "demo_coco_"
+    texts = torch.from_numpy(seeded_texts(case)) if case in SEEDED else published_texts("coco_clip_a+cname.npy")
+    features = regions.features_RSD[expected["demo_keep_50"], 0]
+    cosines, classes = (features @ texts.T).max(dim=1)
+    near(cosines, expected[f"{prefix}cos"], 1e-4)
+    of_expected = (features @ texts.T)[torch.arange(len(features)), expected[f"{prefix}best"]]
+    assert ((classes.numpy() == expected[f"{prefix}best"]) | (cosines - of_expected < 1e-6).numpy()).all()
+
 
 def sampled(level: torch.Tensor) -> torch.Tensor:
     """What the goldens keep of a map: 8 x 8 places, 64 channels."""
@@ -154,7 +185,7 @@ def run(folder: Path, weights: Path, *options: str) -> Detections:
     return record.detections
 
 
-@pytest.mark.parametrize("name", ["r50_vild_seeded", "r50_vild_ensemble_seeded", *MODELS_OF])
+@pytest.mark.parametrize("name", [*SEEDED, *MODELS_OF])
 def test_the_command_equals_the_official_code(name: str, weights: Callable[[str], Path], tmp_path: Path) -> None:
     expected = golden(name)
     if name.endswith("_seeded"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovdet_cli.models.zoo import Preprocess
+from ovdet_cli.models.spec import Preprocess
 from ovdet_cli.training.batches import make_batch
 from ovdet_cli.training.samples import Sample
 from tests.training.tiny import labelled, picture, sample

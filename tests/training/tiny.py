@@ -8,7 +8,8 @@ import numpy as np
 
 from ovdet_cli.media.images import write_image
 from ovdet_cli.models.detic.config import BackboneConfig, CenterNetConfig, DeticConfig
-from ovdet_cli.models.zoo import BUILTIN, Asset, ModelSpec, Preprocess
+from ovdet_cli.models.spec import Asset, ModelSpec, Preprocess
+from ovdet_cli.models.zoo import BUILTIN
 from ovdet_cli.training.centernet_targets import CenterNetRules
 from ovdet_cli.training.detic import DeticRecipe
 from ovdet_cli.training.samples import Sample

@@ -16,7 +16,7 @@ KEY_MAP: tuple[tuple[str, str | None], ...] = (
     (r"roi_heads\.box_predictor\.\d\.freq_weight", None),
     # The checkpoint's own classifier columns: words, not weights; `--vocab model` reads them by `own_columns`.
     (r"roi_heads\.box_predictor\.\d\.cls_score\.zs_weight", None),
-    # Caption-trained models carry a copy of CLIP's text tower; words are embedded by the one that `pull` brings.
+    # Caption-trained models carry CLIP's text tower, which is opened when words need it (detector/text_tower.py).
     (r"(roi_heads\.)?text_encoder\..*", None),
     # R50 keeps the classifier of its ImageNet-21k pretraining, which no detector uses.
     (r"backbone\.bottom_up\.base\.fc\.(weight|bias)", None),
