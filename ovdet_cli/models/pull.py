@@ -70,7 +70,12 @@ def pull(
     if never := [asset.name for asset in assets if not asset.is_published]:
         raise ModelError(f"no weights of {', '.join(never)} were ever published: bring your own with --weights FILE")
     hear = tell if tell is not None else _ignore
-    items = tuple(_pull_one(asset, force, offline, progress, hear) for asset in assets)
+    fetched: set[Path] = set()
+    order = tuple(assets)
+    items = tuple(
+        _pull_one(asset, force, offline, progress, hear, fetched, order[place + 1 :])
+        for place, asset in enumerate(order)
+    )
     if not detectors or store.default_model() is not None:
         return PullReport(items, None)
     store.set_default_model(detectors[0].name)
@@ -82,8 +87,15 @@ def _ignore(_message: str) -> None:
 
 
 def _pull_one(
-    asset: Asset, force: bool, offline: bool, progress: Progress | None, tell: Callable[[str], None]
+    asset: Asset,
+    force: bool,
+    offline: bool,
+    progress: Progress | None,
+    tell: Callable[[str], None],
+    fetched: set[Path],
+    later: Sequence[Asset],
 ) -> Pulled:
+    """fetched: downloads of this pull, of which several assets may come; grows. later: the assets still to come."""
     if asset.bundled:
         store.require(asset)
         return _present(asset)
@@ -94,8 +106,12 @@ def _pull_one(
             return _present(asset)
         source, target = store.download_path(asset), store.converted_path(asset)
         # Put there by hand, or left by a pull that was stopped while converting.
-        was_there = source.is_file() and (not force or offline or is_offline())
-        published = store.hash_file(source) if was_there else _fetch(asset, source, offline, progress)
+        is_fetched = source in fetched and source.is_file()
+        was_there = source.is_file() and not is_fetched and (not force or offline or is_offline())
+        is_here = was_there or is_fetched
+        published = store.hash_file(source) if is_here else _fetch(asset, source, offline, progress)
+        if not was_there:
+            fetched.add(source)
         try:
             _check_hash(asset, published, force)
             _convert(asset, source, target, tell)
@@ -117,7 +133,8 @@ def _pull_one(
             sha256=store.hash_file(target),
         )
         siblings = [other for other in EMBEDDINGS.values() if other.url == asset.url]
-        if all(store.is_present(other) for other in siblings):  # else they come out of the same archive
+        is_done = all(store.is_present(other) and other not in later for other in siblings)
+        if is_done:  # else others come out of the same archive
             source.unlink(missing_ok=True)
         return Pulled(asset, target, False, published)
 

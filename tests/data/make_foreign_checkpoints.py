@@ -1,12 +1,17 @@
-"""Writes the Flax and SavedModel checkpoints in `flax/` and `saved_model/`, with Flax and TensorFlow themselves.
+"""Writes the checkpoints in `flax/`, `saved_model/` and `published/`, with Flax and TensorFlow themselves.
 
+    python -m tests.models.coarse FOLDER      (where ovdet is installed; TensorFlow does not bear torch beside it)
     pip install flax tensorflow-cpu
-    python tests/data/make_foreign_checkpoints.py
+    python tests/data/make_foreign_checkpoints.py FOLDER
 
 Run once; the small files are committed, so that our readers are tested against what others wrote. `expected.npz` beside
 each has the values.
 """
 
+import sys
+import tarfile
+import tempfile
+import zipfile
 from pathlib import Path
 
 import flax
@@ -76,6 +81,50 @@ def write_saved_model() -> None:
     np.savez_compressed(folder / "expected.npz", **flatten(tree))
 
 
+def nest(tensors: dict[str, np.ndarray]) -> dict:
+    """Arrays by path -> a tree."""
+    tree: dict = {}
+    for path, value in tensors.items():
+        *folders, name = path.split("/")
+        branch = tree
+        for folder in folders:
+            branch = branch.setdefault(folder, {})
+        branch[name] = value
+    return tree
+
+
+def write_published(tensors: Path) -> None:
+    """The tiny models in the folder of tensors, packed as the official releases are: a TensorFlow 1 checkpoint, a SavedModel, a Flax checkpoint."""
+    folder = HERE / "published"
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        vild = work / "resnet50_vild_ensemble"
+        vild.mkdir()
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            for path, value in np.load(tensors / "vild-ensemble-r50.npz").items():
+                tf.compat.v1.get_variable(path, initializer=tf.constant(value))
+            session.run(tf.compat.v1.global_variables_initializer())
+            tf.compat.v1.train.Saver().save(session, str(vild / "model.ckpt"), global_step=180_000)
+        with tarfile.open(folder / f"{vild.name}.tar.gz", "w:gz", compresslevel=9) as archive:
+            archive.add(vild, vild.name)
+
+        dito = work / "vit-large"
+        module = tf.__internal__.tracking.AutoTrackable()
+        module.variables = [tf.Variable(value) for value in tf.nest.flatten(nest(dict(np.load(tensors / "dito-vit-l.npz"))))]
+        tf.saved_model.save(module, str(dito))
+        with zipfile.ZipFile(folder / "demo_dito_large.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for file in sorted(dito.rglob("*")):
+                archive.write(file, file.relative_to(work))
+
+        tree = nest(dict(np.load(tensors / "fvlm-r50.npz")))
+        trained = {"step": 184_000, "optimizer": {"target": tree["params"], "state": {"step": 3}}}
+        trained["model_state"] = {"batch_stats": tree.get("batch_stats", {})}
+        with zipfile.ZipFile(folder / "r50.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            archive.writestr("r50/r50_checkpoint_184000", flax.serialization.msgpack_serialize(trained))
+
+
 if __name__ == "__main__":
+    write_published(Path(sys.argv[1]))
     write_flax()
     write_saved_model()

@@ -3,6 +3,7 @@ import io
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -320,3 +321,28 @@ def test_what_comes_with_ovdet_is_never_fetched(home: Path) -> None:
     assert len(report.items) == 3
     assert report.new_default is None
     assert not home.exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_siblings_out_of_one_archive_fetch_it_once(
+    publisher: Publisher, home: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    monkeypatch.setenv("OVDET_MIRROR", publisher.url)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for asset in (zoo.EMBEDDINGS[name] for name in ("dito-lvis", "dito-coco", "dito-background")):
+            rows = {"dito-lvis": 1203, "dito-coco": 80, "dito-background": 2}[asset.name]
+            archive.writestr(f"embeddings/{asset.member}", npy(np.ones((rows, 1024), np.float32)))
+    publisher.files["/dito_large_embeddings.zip"] = file.getvalue()
+    names = ["dito-lvis", "dito-coco", "dito-background"]
+    pull(names)
+    if force:
+        publisher.requests.clear()
+        pull(names, force=True)
+    assert len(publisher.requests) == 1
+    for name in names:
+        facts = store.facts(zoo.EMBEDDINGS[name])
+        assert facts is not None
+        assert facts["source"] == f"{publisher.url}/dito_large_embeddings.zip"
+        assert facts["published_sha256"] == sha(file.getvalue())
+    assert not store.download_path(zoo.EMBEDDINGS["dito-lvis"]).exists()
