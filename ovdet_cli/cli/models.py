@@ -167,6 +167,7 @@ def _model_facts(spec: "ModelSpec", default: str | None) -> dict[str, Any]:
         "words": spec.words,
         "num_columns": spec.num_columns,
         "text_encoder": spec.text_encoder,
+        "has_text_tower": spec.has_text_tower,
         "prompt": spec.prompt,
         "vocabulary": spec.vocabulary,
         "masks": spec.has_masks,
@@ -225,7 +226,8 @@ def _info_lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for benchmark, figure in facts["results"].items():
         yield "published", f"{benchmark}: {figure}"
     if facts["free_words"]:
-        yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}'
+        place = " in its own weights" if facts["has_text_tower"] else ""
+        yield "free words", f'yes, as "{facts["prompt"]}" through {facts["text_encoder"]}{place}'
         yield "without words", f"the built-in vocabulary {facts['vocabulary']}"
     elif facts["words"] == "embedded":
         yield "free words", "no: its text tower was never published; words with embeddings (--vocab lvis, --embeddings)"

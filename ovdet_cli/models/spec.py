@@ -150,6 +150,8 @@ class ModelSpec:
     """(benchmark, published figure)."""
     text_encoder: str = "clip-vit-b-32"
     """Asset whose text tower the classifier was trained with."""
+    has_text_tower: bool = False
+    """Whether the published weights carry that tower."""
     text_rows: int = 0
     """Height of the table of texts that scores are a softmax over: background, classes, padding. 0: there is none."""
     background: Asset | None = None

@@ -62,7 +62,7 @@ def assets_of(name: str) -> tuple[Asset, ...]:
     embeddings = embeddings_of(spec)
     own = embeddings.get(spec.vocabulary)
     others = (asset for asset in embeddings.values() if asset != own)
-    towers = (TEXT_ENCODERS[spec.text_encoder],) if spec.free_words else ()
+    towers = (TEXT_ENCODERS[spec.text_encoder],) if spec.free_words and not spec.has_text_tower else ()
     return tuple(asset for asset in (own, *others, spec.background, spec.weights, *towers) if asset is not None)
 
 

@@ -1,5 +1,7 @@
 """The zoo: model name -> ModelSpec, and the files (assets) that models need."""
 
+from dataclasses import replace
+
 from ovdet_cli.errors import ModelError
 from ovdet_cli.models.detic import config as detic
 from ovdet_cli.models.dito import config as dito
@@ -85,6 +87,7 @@ def embeddings_of(spec: ModelSpec) -> dict[str, Asset]:
 
 # Parameters of the four layouts without their classifier columns (../tests count them again), for sizes.
 _NUMBERS = {"SwinB": 141_640_000, "R5021k": 101_850_000, "CXT21k": 82_540_000, "R18": 65_790_000}
+_TOWER = 63_430_000  # CLIP ViT-B/32's text tower
 _CONFIGS = {"SwinB": detic.SWIN_B, "R5021k": detic.R50, "CXT21k": detic.CONVNEXT_T, "R18": detic.R18}
 
 
@@ -94,12 +97,25 @@ def _detic(name: str, stem: str, trained_on: str, *results: tuple[str, str]) -> 
     num_columns = 22047 if "I21k" in stem else 1203
     size = 4 * (_NUMBERS[backbone] + 3 * 512 * (num_columns + 1))
     weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)
-    return ModelSpec(name, stem, "detic", _CONFIGS[backbone], weights, num_columns, trained_on, results)
+    has_tower = "cap" in stem  # trained on captions
+    weights = replace(weights, size=weights.size + 4 * _TOWER) if has_tower else weights
+    return ModelSpec(
+        name,
+        stem,
+        "detic",
+        _CONFIGS[backbone],
+        weights,
+        num_columns,
+        trained_on,
+        results,
+        has_text_tower=has_tower,
+    )
 
 
 def _ovcoco(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
-    text_tower = 63_430_000 if "caption" in stem else 0  # CLIP's, within the file
-    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", 4 * (38_370_000 + text_tower), _DETIC_LICENCE)
+    has_tower = "caption" in stem
+    size = 4 * (38_370_000 + (_TOWER if has_tower else 0))
+    weights = Asset(stem, "weights", f"{_DETIC_WEIGHTS}{stem}.pth", size, _DETIC_LICENCE)
     return ModelSpec(
         name,
         stem,
@@ -115,6 +131,7 @@ def _ovcoco(name: str, stem: str, trained_on: str, figure: str) -> ModelSpec:
         rules=Rules(threshold=0.05, max_detections=100, one_class=False),
         rules_from="of the official evaluation (the official demo cannot run this model)",
         has_masks=False,
+        has_text_tower=has_tower,
     )
 
 
