@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ovdet_cli.errors import VocabularyError
+from ovdet_cli.vocabulary.entry import Entry
 
 BUILT_IN = ("builtin", "lvis", "coco", "openimages", "objects365", "imagenet21k")
 """Vocabularies that `--vocab` knows by name."""
@@ -24,13 +25,17 @@ class Part:
 
     origin: a built-in list's name, "model", or None for a person's own words.
     category_ids: official ids where the list has some.
+    entries: what a vocabulary file says of each name, in order; None: nothing but the names.
     """
 
     names: tuple[str, ...]
     origin: str | None = None
     category_ids: tuple[int, ...] | None = None
+    entries: tuple[Entry, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.entries is not None and tuple(entry.name for entry in self.entries) != self.names:
+            raise ValueError("the entries are not those of the names")
         if self.category_ids is not None and len(self.category_ids) != len(self.names):
             raise ValueError(f"{len(self.category_ids)} category ids for {len(self.names)} names")
 
@@ -99,6 +104,13 @@ class Vocabulary:
     def names(self) -> tuple[str, ...]:
         """Every name; the place is the class_id."""
         return tuple(name for part in self.parts for name in part.names)
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """What is known of every name, by class_id."""
+        return tuple(
+            entry for part in self.parts for entry in (part.entries or tuple(Entry(name) for name in part.names))
+        )
 
     @cached_property
     def category_ids(self) -> tuple[int, ...]:
