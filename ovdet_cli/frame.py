@@ -29,6 +29,11 @@ class Frame:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(f"a frame is RGB uint8 (H, W, 3), not {self.image.dtype} {self.image.shape}")
 
+    @classmethod
+    def without_pixels(cls, size_hw: tuple[int, int], source: str, index: int, time_s: Fraction | None) -> "Frame":
+        """A frame whose picture is not at hand: black, and no memory is taken for it."""
+        return cls(np.broadcast_to(np.zeros((), np.uint8), (*size_hw, 3)), source, index, time_s)
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""

@@ -1,32 +1,25 @@
 """`ovdet detect` and `ovdet video`: inputs and words in, a run folder out."""
 
-import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ovdet_cli.cli import console
+from ovdet_cli.cli import choices, console, telling
 from ovdet_cli.cli import options as o
-from ovdet_cli.errors import MissingAssetError, UsageError
+from ovdet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from ovdet_cli.detector.detector import Detector
     from ovdet_cli.detector.words import Words
     from ovdet_cli.media.sampling import Sampling
     from ovdet_cli.media.sources import InputList
-    from ovdet_cli.pipeline.folder import RunFolder
-    from ovdet_cli.pipeline.run import RunSummary
+    from ovdet_cli.pipeline.job import IndexSettings
     from ovdet_cli.vocabulary.vocabulary import Vocabulary
-
-T = TypeVar("T")
-
-_MOST_UNFAMILIAR = 8
-_MOST_NOTES = 8  # printed at the end; run.json holds all
 
 
 def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
@@ -49,6 +42,10 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         no_masks: o.NoMasks = False,
         no_labels: o.NoLabels = False,
         json: o.JsonSummary = False,
+        index: o.MakeIndex = False,
+        index_regions: o.IndexRegions = "auto",
+        index_precision: o.IndexPrecision = "int8",
+        index_masks: o.IndexMasks = False,
         threshold: o.Threshold = None,
         record_threshold: o.RecordThreshold = None,
         nms: o.NmsIou = None,
@@ -70,17 +67,20 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         quiet: o.Quiet = False,
         verbose: o.Verbose = False,
     ) -> None:
-        _set_log_level(is_quiet=quiet, is_verbose=verbose)
-        _check_output(output, is_json=json, is_overwrite=overwrite, formats=formats)
+        choices.set_log_level(is_quiet=quiet, is_verbose=verbose)
+        choices.check_output(output, is_json=json, is_overwrite=overwrite, formats=formats)
+        if index and output == "-":
+            raise UsageError("--index needs a run folder: leave out -o -")
+        most = _index_regions(index_regions)
         names = [name.strip() for name in formats.split(",") if name.strip()]
         sampling = _sampling(every, fps, start, end)
         folder = None if output == "-" or output is None else Path(output)
         inputs = _collect(paths, kinds, folder)
         if output is None:
             folder = Path(f"{inputs.name}-ovdet")
-        vocabulary = _vocabulary(vocab, classes)
-        novel_names = None if novel is None else _names_in(novel)
-        _check_choices(names, threshold, record_threshold)
+        vocabulary = choices.vocabulary(vocab, classes)
+        novel_names = None if novel is None else choices.names_in(novel)
+        choices.check_choices(names, threshold, record_threshold)
         if not quiet:
             _say_inputs(inputs, folder)
         if dry_run:
@@ -115,36 +115,40 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
 
             if run_folder:
                 run_folder.check_inputs(inputs.sources)
-            detector = _offering_pull(load)
+            detector = choices.offering_pull(load)
             if not quiet:
-                _say_device(device, detector)
-            words = _offering_pull(
+                telling.say_device(device, detector)
+            words = choices.offering_pull(
                 lambda: detector.prepare_words(
-                    _resolve(vocabulary, vocab, detector), embeddings, novel_names, background, text_rows
+                    choices.resolve(vocabulary, vocab, detector), embeddings, novel_names, background, text_rows
                 )
             )
-            _say_duplicates(words.vocabulary)
-            _say_unfamiliar(words)
+            telling.say_duplicates(words.vocabulary)
+            telling.say_unfamiliar(words)
+            cut = detector.spec.rules.threshold if threshold is None else threshold
+            if record_threshold is not None:
+                words = words.recorded_above(record_threshold)
             job = DetectJob(
                 inputs,
                 detector,
                 words,
                 run_folder,
-                threshold=detector.spec.rules.threshold if threshold is None else threshold,
+                threshold=cut,
                 formats=names,
                 render=render,
-                style=DrawStyle(masks=not no_masks, labels=not no_labels),
+                style=DrawStyle(masks=not no_masks, labels=not no_labels, colours=words.vocabulary.colours),
                 sampling=sampling,
                 workers=workers,
                 max_failures=max_failures,
                 command=["ovdet", *sys.argv[1:]],
                 stream=None if folder else console.stdout_bytes(),
                 embeddings=embeddings,
+                index=_index_settings(detector, words, most, index_precision, index_masks) if index else None,
             )
             with _progress(inputs, sampling, is_quiet=quiet) as progress:
                 summary = run(job, progress.update)
         if not quiet:
-            _say_summary(summary, words, run_folder)
+            telling.say_summary(summary, words, run_folder)
         if json and run_folder:
             console.print_json(run_folder.read_info())
         if summary.failed or summary.undrawn:
@@ -172,21 +176,26 @@ video = _command(
 )
 
 
-def _set_log_level(*, is_quiet: bool, is_verbose: bool) -> None:
-    """The library's own log lines on stderr: warnings, or more with -v."""
-    log = logging.getLogger("ovdet_cli")
-    log.handlers = [console.LogHandler()]
-    log.propagate = False  # some libraries put a handler of their own on the root logger
-    log.setLevel(logging.INFO if is_verbose else logging.ERROR if is_quiet else logging.WARNING)
+def _index_regions(text: str) -> int | Literal["all", "auto"]:
+    if text in ("all", "auto"):
+        return text  # type: ignore[return-value]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise UsageError(f"--index-regions {text}: write a number of regions, all, or auto")
 
 
-def _check_output(output: str | None, *, is_json: bool, is_overwrite: bool, formats: str) -> None:
-    if output == "":
-        raise UsageError("-o names no folder; leave it out for ./<input name>-ovdet")
-    if output == "-" and is_json:
-        raise UsageError("-o - and --json both want standard output; choose one")
-    if output == "-" and (is_overwrite or "jsonl" not in formats.split(",")):
-        raise UsageError("-o - writes JSON lines to standard output and no folder: no --overwrite, no other --format")
+def _index_settings(
+    detector: "Detector", words: "Words", most: int | Literal["all", "auto"], precision: Any, with_masks: bool
+) -> "IndexSettings":
+    """auto: with half the lowest threshold in use a query finds all that this run could have found, and more."""
+    from ovdet_cli.detector.choosing import RegionPolicy
+    from ovdet_cli.pipeline.job import IndexSettings
+
+    if most == "auto":
+        lowest = words.classes.lowest(detector.rules.threshold) if words.classes else detector.rules.threshold
+        return IndexSettings(RegionPolicy(None, lowest / 2, with_masks), precision)
+    # A region whose best score is 0 is kept too: its threshold lies below.
+    return IndexSettings(RegionPolicy(None if most == "all" else most, -1.0, with_masks), precision)
 
 
 def _sampling(every: int, fps: str | None, start: str | None, end: str | None) -> "Sampling":
@@ -214,64 +223,6 @@ def _collect(paths: list[str], kinds: frozenset[str], folder: Path | None) -> "I
     return collect_inputs(paths, stdin=sys.stdin, kinds=kinds, exclude=[] if folder is None else [folder])
 
 
-def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary | None":
-    """What the person named; None: nothing. The checkpoint's own classes are added once it is open."""
-    from ovdet_cli.vocabulary.vocabulary import MODEL, Vocabulary
-
-    named = None if vocab in (None, MODEL) else Vocabulary.load(str(vocab))
-    typed = None if classes is None else Vocabulary.from_classes(classes)
-    return named + typed if named and typed else named or typed
-
-
-def _names_in(path: Path) -> Sequence[str]:
-    from ovdet_cli.vocabulary.vocabulary import Vocabulary
-
-    return Vocabulary.from_file(path).names
-
-
-def _resolve(vocabulary: "Vocabulary | None", vocab: str | None, detector: Any) -> "Vocabulary":
-    """The vocabulary of the run: what was named, with the checkpoint's own classes; else the model's default list."""
-    from ovdet_cli.vocabulary.vocabulary import MODEL, Vocabulary
-
-    if vocab == MODEL:
-        own = detector.own_vocabulary()
-        return own + vocabulary if vocabulary else own
-    if vocabulary is None and detector.spec.words == "closed":
-        return detector.own_vocabulary()
-    return vocabulary or Vocabulary.built_in(detector.spec.vocabulary)
-
-
-def _check_choices(names: list[str], threshold: float | None, record_threshold: float | None) -> None:
-    from ovdet_cli.results.sinks import check_formats
-
-    check_formats(names)
-    if threshold is not None and record_threshold is not None and record_threshold > threshold:
-        raise UsageError(
-            f"--record-threshold {record_threshold:g} is above --threshold {threshold:g}; "
-            "records hold at least what is drawn"
-        )
-
-
-def _offering_pull(load: Callable[[], T]) -> T:
-    """What `load` gives; where a file is missing, a person at a terminal is offered the download first."""
-    asked: set[str] = set()
-    while True:
-        try:
-            return load()
-        except MissingAssetError as error:
-            is_person = sys.stdin.isatty() and console.err.is_terminal
-            if not is_person or error.name in asked or not _wants_pull(error):
-                raise
-            asked.add(error.name)
-            from ovdet_cli.cli.models import pull
-
-            pull([error.name])
-
-
-def _wants_pull(error: MissingAssetError) -> bool:
-    return typer.confirm(f"{error.name} is not on this machine. Download {error.size_text} now?", err=True)
-
-
 def _progress(inputs: "InputList", sampling: "Sampling", *, is_quiet: bool) -> Any:
     from ovdet_cli.cli.progress import RunProgress
     from ovdet_cli.pipeline.stream import expected_frames
@@ -284,7 +235,7 @@ def _progress(inputs: "InputList", sampling: "Sampling", *, is_quiet: bool) -> A
 def _say_inputs(inputs: "InputList", folder: Path | None) -> None:
     pictures = sum(info.kind == "image" for info in inputs.sources)
     videos = len(inputs.sources) - pictures
-    parts = [_count(pictures, "picture")] * bool(pictures) + [_count(videos, "video")] * bool(videos)
+    parts = [telling.count(pictures, "picture")] * bool(pictures) + [telling.count(videos, "video")] * bool(videos)
     line = " and ".join(parts) or "nothing that can be read"
     if inputs.missing:
         line += f", {len(inputs.missing)} listed but unusable"
@@ -324,57 +275,5 @@ def _say_plan(
         console.out.print(info.name, markup=False, soft_wrap=True)
     if is_quiet:
         return
-    console.say(
-        f"dry run: model {plan['model'] or weights}, "
-        f"{_count(len(vocabulary), 'class', 'classes') if vocabulary else 'the default vocabulary'}; nothing was done"
-    )
-
-
-def _say_device(asked: str, detector: "Detector") -> None:
-    if asked == "auto" and detector.device.type == "cpu" and not detector.spec.weights.bundled:
-        console.say("no GPU found: running on the CPU, which takes seconds a picture (`ovdet doctor` tells more)")
-
-
-def _say_duplicates(vocabulary: "Vocabulary") -> None:
-    if again := vocabulary.duplicates():
-        shown = ", ".join(again[:8]) + (" ..." if len(again) > 8 else "")
-        console.warn(f"{_count(len(again), 'name')} more than once in the vocabulary, each row kept: {shown}")
-
-
-def _say_unfamiliar(words: "Words") -> None:
-    """Names that the model has learnt nothing for, each with what was perhaps meant."""
-    for word in words.unfamiliar[:_MOST_UNFAMILIAR]:
-        console.warn(f"{word.name!r} is unlike anything the model has learnt (nearest: {word.nearest})")
-    if (more := len(words.unfamiliar) - _MOST_UNFAMILIAR) > 0:
-        console.warn(f"{more} more such names; `ovdet vocab show` lists them")
-
-
-def _say_summary(summary: "RunSummary", words: "Words", folder: "RunFolder | None") -> None:
-    looked = [_count(summary.pictures, "picture")] * bool(summary.pictures)
-    looked += [_count(summary.video_frames, "video frame")] * bool(summary.video_frames)
-    rate = summary.frames / summary.total_s if summary.total_s else 0.0
-    speed = f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each" if rate else "none analysed"
-    console.say(
-        f"{' and '.join(looked) or 'nothing'} in {summary.total_s:.1f} s ({speed}): "
-        f"{_count(summary.detections, 'detection')} of {_count(len(summary.labels), 'class', 'classes')} "
-        f"in {_count(summary.frames_with_detections, 'frame')}"
-    )
-    if summary.labels:
-        console.say("  " + ", ".join(f"{label} {n}" for label, n in summary.labels.most_common(12)))
-    if words.unfamiliar:
-        shown = ", ".join(word.name for word in words.unfamiliar[:_MOST_UNFAMILIAR])
-        more = " ..." if len(words.unfamiliar) > _MOST_UNFAMILIAR else ""
-        console.warn(f"{_count(len(words.unfamiliar), 'name')} unlike anything the model has learnt: {shown}{more}")
-    for note in summary.notes[:_MOST_NOTES]:
-        console.warn(note)
-    if len(summary.notes) > _MOST_NOTES:
-        console.warn(f"{len(summary.notes) - _MOST_NOTES} more notes in run.json")
-    if summary.failed:
-        where = f"; see status error in {folder.path / 'frames.csv'}" if folder else ""
-        console.warn(f"{_count(summary.failed, 'input or frame', 'inputs or frames')} failed{where}")
-    if folder:
-        console.say(f"-> {folder.path}")
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    words = telling.count(len(vocabulary), "class", "classes") if vocabulary else "the default vocabulary"
+    console.say(f"dry run: model {plan['model'] or weights}, {words}; nothing was done")

@@ -32,7 +32,8 @@ def list_models(json: Json = False) -> None:
     from ovdet_cli.models import store, zoo
 
     default = store.default_model() or zoo.DEFAULT
-    others = [asset for asset in (*zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()) if not asset.bundled]
+    singles = (*zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values(), *zoo.IMAGE_ENCODERS.values())
+    others = [asset for asset in singles if not asset.bundled]
     if json:
         models = [_model_facts(spec, default) for spec in zoo.MODELS.values()]
         value = {"home": str(store.home()), "default": default, "models": models}

@@ -7,6 +7,7 @@ import typer
 
 _WORDS, _MODEL, _OUTPUT = "Words", "Model", "Output"
 _DETECTION, _VIDEO, _RUNNING = "Detection", "Video", "Running"
+_INDEX = "Index"
 
 Paths = Annotated[
     list[str],
@@ -151,6 +152,13 @@ Post = Annotated[
     ),
 ]
 
+QueryPost = Annotated[
+    str | None,
+    typer.Option(
+        "--post", metavar="RULES", rich_help_panel=_DETECTION, help="As in detect. Default: the rules of the run."
+    ),
+]
+
 Output = Annotated[
     str | None,
     typer.Option(
@@ -175,10 +183,45 @@ RenderMode = Annotated[
         help="Annotated pictures and video: of every input, of those with detections, or none.",
     ),
 ]
+QueryRender = Annotated[
+    Literal["all", "hits", "none"],
+    typer.Option(
+        "--render",
+        rich_help_panel=_OUTPUT,
+        help="Annotated pictures and video, if the sources are still there: of every input, or of those with matches.",
+    ),
+]
 NoMasks = Annotated[
     bool, typer.Option("--no-masks", rich_help_panel=_OUTPUT, help="Boxes only; the mask head does not run.")
 ]
 NoLabels = Annotated[bool, typer.Option("--no-labels", rich_help_panel=_OUTPUT, help="Draw no names and scores.")]
+MakeIndex = Annotated[
+    bool,
+    typer.Option(
+        "--index",
+        rich_help_panel=_INDEX,
+        help="Keep the regions of every frame, so that `ovdet query` can ask other words without pictures or GPU.",
+    ),
+]
+IndexRegions = Annotated[
+    str,
+    typer.Option(
+        "--index-regions",
+        metavar="N|all|auto",
+        rich_help_panel=_INDEX,
+        help="Regions kept of a frame: the N that can score highest, all, or what could reach half the threshold.",
+    ),
+]
+IndexPrecision = Annotated[
+    Literal["int8", "fp16"],
+    typer.Option("--index-precision", rich_help_panel=_INDEX, help="How features are kept; fp16 takes twice the room."),
+]
+IndexMasks = Annotated[
+    bool,
+    typer.Option(
+        "--index-masks", rich_help_panel=_INDEX, help="Keep every region's mask too: larger, and slower to make."
+    ),
+]
 JsonSummary = Annotated[
     bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print run.json on standard output at the end.")
 ]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ovdet_cli.cli import console
 
 if TYPE_CHECKING:
-    from ovdet_cli.pipeline.run import RunSummary
+    from ovdet_cli.pipeline.summary import RunSummary
 
 _HOUR_S = 3600.0
 _JUDGE_AFTER_S = 15.0  # an estimate made earlier would mostly measure the start-up

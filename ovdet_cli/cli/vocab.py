@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ovdet_cli.cli import console
+from ovdet_cli.cli import console, vocab_cache, vocab_lint
 from ovdet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ app = typer.Typer(no_args_is_help=True, context_settings=_HELP, help="Look into 
 @app.callback()
 def vocab() -> None:
     """Look into vocabularies."""
+
+
+app.command("cache", context_settings=_HELP)(vocab_cache.cache)
 
 
 @app.command(context_settings=_HELP)
@@ -63,6 +66,38 @@ def show(
     console.print_table(None, ("class_id", "name", "familiar", "how much", "nearest class"), table)
     if strange := marks.count("no"):
         console.warn(f"{strange} of {len(names)} names unlike anything the {spec.name} model has learnt")
+
+
+@app.command(context_settings=_HELP)
+def merge(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="FILE|NAME...", help="Files of names, or built-in lists.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to: .csv, .tsv, .yaml, .toml, .json or .txt."),
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write an existing file anew.")] = False,
+) -> None:
+    """Unite vocabularies into one file, in the format of its suffix.
+
+    A name in several is one class with all their aliases, parents, templates and examples; of other settings the later
+    one wins, and each that is overridden is told.
+
+    Example: ovdet vocab merge coco words.yaml -o all.yaml
+    """
+    from ovdet_cli.vocabulary.entry_writer import check_suffix, write_entries
+    from ovdet_cli.vocabulary.merge import merge_vocabularies
+
+    check_suffix(output.suffix.lower())
+    entries, notes = merge_vocabularies(sources)
+    write_entries(entries, output, overwrite=overwrite)
+    for note in notes:
+        console.say(note)
+    console.say(f"{output}: {len(entries)} class{'es' if len(entries) > 1 else ''}")
+
+
+app.command("lint", context_settings=_HELP)(vocab_lint.lint)
 
 
 def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary":

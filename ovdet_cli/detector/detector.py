@@ -3,6 +3,7 @@
 # B pictures of a batch, R regions, N detections
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,22 +15,23 @@ import torch
 from torch import Tensor
 
 from ovdet_cli.detections import Detections
-from ovdet_cli.detector.masks import paste_masks
+from ovdet_cli.detector.asking import OWN_COLUMNS
+from ovdet_cli.detector.choosing import Chooser, RegionPolicy, finish
 from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
 from ovdet_cli.detector.preprocess import Prepared, make_preprocessor
 from ovdet_cli.detector.text_tower import TextTower
-from ovdet_cli.detector.words import Words, novel_classes, prepare_words, text_rows
+from ovdet_cli.detector.words import WordMaker, Words
 from ovdet_cli.errors import DeviceError, ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of, recognise
 from ovdet_cli.models.checkpoint import foreign_names, load_weights, read_checkpoint
 from ovdet_cli.models.interface import Regions
-from ovdet_cli.models.ops.selection import select_detections
+from ovdet_cli.models.ops.boxes import box_iou
 from ovdet_cli.models.spec import OFFICIAL, VILD_DEMO, Canvas, ModelSpec, Preprocess, Rules
 from ovdet_cli.models.tensor_bundle import TensorBundle
-from ovdet_cli.models.vild.demo import BACKGROUND, select_as_demo
 from ovdet_cli.models.zoo import DEFAULT, MODELS, find_model
-from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary
+from ovdet_cli.regions import StoredRegions
+from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 Facts = TypeVar("Facts", Rules, Preprocess, Canvas)
 _GPU_BATCH = 8
@@ -135,18 +137,21 @@ class Detector:
         """What makes words embeddings: the tower in the weights, or the one that a pull brings."""
         return TextTower(self.spec, self._tensors, str(self.weights), lambda: self.weights_sha256)
 
-    def own_vocabulary(self) -> Vocabulary:
-        """The checkpoint's own classes: LVIS names for the first 1203 columns, "class N" beyond them.
+    @property
+    def word_maker(self) -> WordMaker:
+        """What makes vocabularies ready for this model."""
+        return WordMaker(self.text_tower, lambda: self._own_columns, self.post)
 
-        Of weights whose classes are words alone (the built-in model's), the list of those.
-        """
-        if not self.spec.num_columns:
-            return Vocabulary.built_in(self.spec.vocabulary)
-        num_columns = self._own_columns.shape[1]
-        (part,) = Vocabulary.built_in(self.spec.column_names).parts
-        known = part.names[:num_columns]
-        names = (*known, *(f"class {i}" for i in range(len(known), num_columns)))
-        return Vocabulary(parts=[Part(names, MODEL, part.category_ids if names == part.names else None)])
+    def own_vocabulary(self) -> Vocabulary:
+        """The checkpoint's own classes, see `WordMaker.own_vocabulary`."""
+        return self.word_maker.own_vocabulary()
+
+    def classifier_tensors(self) -> dict[str, Tensor]:
+        """All that stored regions need to be asked: the weights that `classify` reads, and a closed vocabulary."""
+        state = self._model.state_dict()
+        patterns = self._model.CLASSIFIER
+        chosen = {name: t.cpu() for name, t in state.items() if any(re.fullmatch(p, name) for p in patterns)}
+        return chosen | ({OWN_COLUMNS: self._own_columns.contiguous()} if self.spec.words == "closed" else {})
 
     @cached_property
     def _own_columns(self) -> Tensor:
@@ -166,30 +171,9 @@ class Detector:
         background: Path | None = None,
         num_rows: int | None = None,
     ) -> Words:
-        """Embeds a vocabulary once for many pictures; `embeddings` brings ready ones (C x D) from a file.
-
-        novel: names that had no boxes in training, for models that score those otherwise (None: the official ones).
-        background, num_rows: see `words.text_rows`.
-        UsageError where a model with a closed vocabulary is given another one.
-        """
-        if self.spec.words == "closed" and (embeddings is not None or vocabulary != self.own_vocabulary()):
-            raise UsageError(
-                f"{self.spec.name} has a closed vocabulary of {self.spec.num_columns} classes: leave out --vocab, "
-                "--classes and --embeddings, or choose another model"
-            )
-        has_own = any(part.origin == MODEL for part in vocabulary.parts)
-        own = self._own_columns if has_own and embeddings is None else None
-        words = prepare_words(vocabulary, self.text_tower, None if embeddings is None else Path(embeddings), own)
-        if self.post == VILD_DEMO and embeddings is None:
-            named = prepare_words(Vocabulary([BACKGROUND]), self.text_tower).texts[0]
-            words = replace(words, background_D=named.to(self.device))
-        is_novel_C = novel_classes(vocabulary, self.spec, novel)
-        if is_novel_C is not None:
-            is_novel_C = is_novel_C.to(self.device)
-        rows = text_rows(self.text_tower, background, num_rows)
-        if rows is not None:
-            rows = replace(rows, background_D=rows.background_D.to(self.device), empty_D=rows.empty_D.to(self.device))
-        return replace(words, texts=words.texts.to(self.device), is_novel_C=is_novel_C, rows=rows)
+        """Embeds a vocabulary once for many pictures, see `WordMaker.prepare`."""
+        path = None if embeddings is None else Path(embeddings)
+        return self.word_maker.prepare(vocabulary, path, novel, background, num_rows).to(self.device)
 
     @overload
     def detect(self, images: np.ndarray, vocabulary: Vocabulary | Words) -> Detections: ...
@@ -207,15 +191,41 @@ class Detector:
         """
         if isinstance(images, np.ndarray):
             return self.detect([images], vocabulary)[0]
+        return [detections for detections, _ in self.analyse(images, vocabulary)]
+
+    def analyse(
+        self, images: Sequence[np.ndarray], vocabulary: Vocabulary | Words, keep: RegionPolicy | None = None
+    ) -> list[tuple[Detections, StoredRegions | None]]:
+        """As `detect`, and beside each picture's detections the regions that an index keeps (None without `keep`)."""
         words = self._ready(vocabulary)
         prepared = [self._preprocessor.prepare(_checked(image)) for image in images]
         groups: dict[tuple[int, int], list[int]] = {}
         for i, picture in enumerate(prepared):
             groups.setdefault(picture.padded_hw, []).append(i)
-        results: dict[int, Detections] = {}
+        results: dict[int, tuple[Detections, StoredRegions | None]] = {}
         for rows in groups.values():
-            results.update(zip(rows, self._detect_group([prepared[i] for i in rows], words), strict=True))
+            results.update(zip(rows, self._detect_group([prepared[i] for i in rows], words, keep), strict=True))
         return [results[i] for i in range(len(prepared))]
+
+    @torch.inference_mode()
+    def describe(
+        self, image: np.ndarray, box_xyxy: tuple[float, float, float, float] | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Features float32 (S, D) of the region that covers a box best, and their IoU; None: the whole picture.
+
+        UsageError where the picture holds no region at all.
+        """
+        picture = self._preprocessor.prepare(_checked(image))
+        height, width = picture.original_hw
+        wanted = torch.tensor([box_xyxy or (0.0, 0.0, float(width), float(height))])
+        with exact_float32():
+            pyramid = self._extract(self._preprocessor.stack([picture], self.device))
+            (regions,) = self._model.propose(pyramid, [picture.size_hw])
+        if not len(regions.boxes_R4):
+            raise UsageError("the model sees nothing in the example; choose another picture or box")
+        overlaps = box_iou(wanted, picture.to_original(regions.boxes_R4).cpu())[0]
+        best = int(overlaps.argmax())
+        return regions.features_RSD[best].cpu().numpy(), float(overlaps[best])
 
     def _ready(self, vocabulary: Vocabulary | Words) -> Words:
         if isinstance(vocabulary, Words):
@@ -224,13 +234,15 @@ class Detector:
             self._words = self.prepare_words(vocabulary)
         return self._words
 
-    def _detect_group(self, pictures: list[Prepared], words: Words) -> list[Detections]:
+    def _detect_group(
+        self, pictures: list[Prepared], words: Words, keep: RegionPolicy | None
+    ) -> list[tuple[Detections, StoredRegions | None]]:
         """Detections of pictures of one padded size; halves the batch for good when memory runs out."""
-        found: list[Detections] = []
+        found: list[tuple[Detections, StoredRegions | None]] = []
         while len(found) < len(pictures):
             batch = pictures[len(found) : len(found) + self.batch]
             try:
-                found += self._detect_batch(batch, words)
+                found += self._detect_batch(batch, words, keep)
                 continue
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
@@ -247,25 +259,56 @@ class Detector:
         return found
 
     @torch.inference_mode()
-    def _detect_batch(self, pictures: list[Prepared], words: Words) -> list[Detections]:
+    def _detect_batch(
+        self, pictures: list[Prepared], words: Words, keep: RegionPolicy | None
+    ) -> list[tuple[Detections, StoredRegions | None]]:
         pixels = self._preprocessor.stack(pictures, self.device)
         with exact_float32():
             pyramid = self._extract(pixels)
             regions = self._model.propose(pyramid, [p.size_hw for p in pictures])
-            chosen = [self._choose(r, p, words) for r, p in zip(regions, pictures, strict=True)]
+            chooser, chosen = Chooser(self._model, self.rules, self.post), []
+            for found, picture in zip(regions, pictures, strict=True):
+                in_picture = picture.to_original(found.boxes_R4, clip=False)
+                rows, class_ids, scores = chooser.choose(found, in_picture, words)
+                chosen.append((found.boxes_R4[rows], class_ids, scores))
             masks = None
             if self.with_masks and any(len(scores) for _, _, scores in chosen):
                 masks = self._model.predict_masks(pyramid, [boxes for boxes, _, _ in chosen])
+            kept = self._store(pyramid, regions, pictures, keep)
         return [
-            _finish(
-                picture,
-                boxes,
-                class_ids,
-                scores,
-                masks[i] if masks else None,
-                self.spec.paste if self.with_masks else None,
+            (
+                finish(
+                    picture.to_original(boxes, clip=False).cpu().numpy(),
+                    picture.original_hw,
+                    class_ids.cpu().numpy(),
+                    scores.cpu().numpy(),
+                    masks[i].cpu().numpy() if masks else None,
+                    self.spec.paste if self.with_masks else None,
+                ),
+                kept[i],
             )
             for i, (picture, (boxes, class_ids, scores)) in enumerate(zip(pictures, chosen, strict=True))
+        ]
+
+    def _store(
+        self, pyramid: list[Tensor], regions: list[Regions], pictures: list[Prepared], keep: RegionPolicy | None
+    ) -> list[StoredRegions | None]:
+        """What an index keeps of each picture: the regions that can score most, in their own order."""
+        if keep is None:
+            return [None] * len(pictures)
+        chosen = [r.select(keep.choose(r, self._model.best_scores(r.objectness_R))) for r in regions]
+        masks = None
+        if keep.with_masks and self.spec.has_masks:
+            masks = self._model.predict_masks(pyramid, [r.boxes_R4 for r in chosen])
+        return [
+            StoredRegions(
+                picture.to_original(r.boxes_R4, clip=False).cpu().numpy(),
+                r.objectness_R.cpu().numpy(),
+                r.features_RSD.cpu().numpy(),
+                None,
+                (masks[i] * 255).round().byte().cpu().numpy() if masks else None,
+            )
+            for i, (picture, r) in enumerate(zip(pictures, chosen, strict=True))
         ]
 
     def _extract(self, pixels: Tensor) -> list[Tensor]:
@@ -282,27 +325,6 @@ class Detector:
             return pyramid
         log.warning("%s overflows in this model: float32 is used for this batch", self.dtype)
         return self._model.extract(pixels)
-
-    def _choose(self, regions: Regions, picture: Prepared, words: Words) -> tuple[Tensor, Tensor, Tensor]:
-        """Boxes in network pixels, class ids and scores of the detections of one picture."""
-        if self.post == VILD_DEMO:
-            in_picture = picture.to_original(regions.boxes_R4, clip=False)
-            rows, class_ids, scores = select_as_demo(
-                regions, in_picture, words.texts, words.background_D, self.rules.max_detections
-            )
-            kept = scores > self.rules.threshold
-            return regions.boxes_R4[rows[kept]], class_ids[kept], scores[kept]
-        rows, class_ids, scores = select_detections(
-            regions.boxes_R4,
-            self._model.classify(regions, words.texts, words.is_novel_C, words.rows),
-            threshold=self.rules.threshold,
-            nms_iou=self.rules.nms_iou,
-            max_detections=self.rules.max_detections,
-            one_class=self.rules.one_class,
-        )
-        # Padding rows of a table of texts take part in the suppression, and are nothing that anybody asked for.
-        is_class = class_ids < len(words.names)
-        return regions.boxes_R4[rows[is_class]], class_ids[is_class], scores[is_class]
 
 
 def _override(defaults: Facts, **values: Any) -> Facts:
@@ -329,17 +351,3 @@ def _checked(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f"a picture is RGB uint8 (H, W, 3), not {image.dtype} {image.shape}")
     return image
-
-
-def _finish(
-    picture: Prepared, boxes: Tensor, class_ids: Tensor, scores: Tensor, masks: Tensor | None, paste: str | None
-) -> Detections:
-    """Network pixels -> picture pixels, empty boxes dropped, masks pasted by the rule (None: no masks)."""
-    boxes_xyxy = picture.to_original(boxes).cpu().numpy()
-    keep = (boxes_xyxy[:, 2] > boxes_xyxy[:, 0]) & (boxes_xyxy[:, 3] > boxes_xyxy[:, 1])
-    pasted = None
-    if paste is not None:
-        probabilities = np.zeros((0, 1, 1), np.float32) if masks is None else masks.cpu().numpy()[keep]
-        whole = boxes_xyxy if paste == "detectron2" else picture.to_original(boxes, clip=False).cpu().numpy()
-        pasted = paste_masks(probabilities, whole[keep], picture.original_hw, paste)
-    return Detections(boxes_xyxy[keep], scores.cpu().numpy()[keep], class_ids.cpu().numpy()[keep], pasted)

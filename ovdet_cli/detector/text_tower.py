@@ -71,5 +71,13 @@ class TextTower:
 
     def embed(self, names: Sequence[str]) -> np.ndarray:
         """Unit vectors float32 (C, D) of names in the model's own prompts, out of the cache where it has them."""
+        return self._embedder.embed(names)
+
+    def embed_sentences(self, groups: Sequence[Sequence[str]], names: Sequence[str]) -> np.ndarray:
+        """Unit vectors float32 (G, D): of each group of sentences, which say one name, the mean."""
+        return self._embedder.embed_sentences(groups, names)
+
+    @property
+    def _embedder(self) -> TextEmbedder:
         cache = EmbeddingCache(store.home() / "text-cache")
-        return TextEmbedder(lambda: self.encoder, self.sha256, self.spec.prompt, cache).embed(names)
+        return TextEmbedder(lambda: self.encoder, self.sha256, self.spec.prompt, cache)

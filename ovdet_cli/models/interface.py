@@ -24,6 +24,10 @@ class Regions:
     objectness_R: Tensor
     features_RSD: Tensor
 
+    def select(self, rows: Tensor) -> "Regions":
+        """The regions that `rows` (bool (R,) or indices) names."""
+        return Regions(self.boxes_R4[rows], self.objectness_R[rows], self.features_RSD[rows])
+
 
 @dataclass(frozen=True)
 class TextRows:
@@ -43,14 +47,20 @@ class TextRows:
         rows = torch.stack((self.background_D, self.empty_D)).float().cpu().contiguous()
         return hashlib.sha256(rows.numpy().tobytes()).hexdigest()
 
-    def around(self, texts_CD: Tensor) -> Tensor:
-        """The whole table: background, classes, padding."""
-        missing = max(self.height - 1 - len(texts_CD), 0)
-        return torch.cat((self.background_D[None], texts_CD, self.empty_D.expand(missing, -1)))
+    def num_padding(self, num_classes: int) -> int:
+        """Rows that stand behind so many classes."""
+        return max(self.height - 1 - num_classes, 0)
+
+    def to(self, device: torch.device) -> "TextRows":
+        """The same on a device."""
+        return TextRows(self.background_D.to(device), self.empty_D.to(device), self.height)
 
 
 class OpenVocabularyDetector(nn.Module, ABC):
     """A detector cut in two: `extract` and `propose` never see a word, `classify` never sees a picture."""
+
+    CLASSIFIER: tuple[str, ...] = ()
+    """Patterns of the names of the weights that `classify` reads: with these few alone, stored regions can be asked."""
 
     @abstractmethod
     def extract(self, pixels: Tensor) -> list[Tensor]:
@@ -63,12 +73,22 @@ class OpenVocabularyDetector(nn.Module, ABC):
     def propose(self, pyramid: list[Tensor], sizes_hw: list[tuple[int, int]]) -> list[Regions]:
         """Feature pyramid -> the regions of each picture, whose unpadded sizes are given."""
 
+    def best_scores(self, objectness_R: Tensor) -> Tensor:
+        """The highest score (R,) that any word can give each region."""
+        return torch.ones_like(objectness_R)
+
     @abstractmethod
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
-        """Text embeddings (C, D), or (S, C, D) where each set of features has its own -> scores (R, C) in [0, 1].
+        """Text embeddings (P, D), or (S, P, D) where each set of features has its own -> scores (R, C) in [0, 1].
 
+        class_of_P: the class of each phrase, in order (None: every phrase is a class); the best counts.
         is_novel_C: which classes had no boxes in training, for models that score those otherwise; None: the model's
         usual way. rows: for models whose softmax runs over a table of fixed height; the scores of its padding then
         stand behind those of the classes, for suppression to see.

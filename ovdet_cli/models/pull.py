@@ -12,7 +12,7 @@ from ovdet_cli.errors import DownloadError, ModelError, OutputError, OvdetError
 from ovdet_cli.models import archives, store
 from ovdet_cli.models.download import download, is_offline, mirrored
 from ovdet_cli.models.spec import Asset
-from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, find_model
+from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, SINGLES, find_model
 
 _EMBEDDING_SHAPES = {
     **dict.fromkeys(("lvis", "vild-lvis"), (1203, 512)),  # 512: CLIP ViT-B/32
@@ -65,7 +65,7 @@ def pull(
     weights were never published.
     """
     assets = dict.fromkeys(asset for name in names for asset in store.assets_of(name))
-    detectors = [find_model(name) for name in names if name not in TEXT_ENCODERS and name not in EMBEDDINGS]
+    detectors = [find_model(name) for name in names if name not in SINGLES]
     detectors = [spec for spec in detectors if not spec.weights.bundled]
     if never := [asset.name for asset in assets if not asset.is_published]:
         raise ModelError(f"no weights of {', '.join(never)} were ever published: bring your own with --weights FILE")
@@ -132,11 +132,20 @@ def _pull_one(
             published_sha256=published,
             sha256=store.hash_file(target),
         )
-        siblings = [other for other in EMBEDDINGS.values() if other.url == asset.url]
-        is_done = all(store.is_present(other) and other not in later for other in siblings)
-        if is_done:  # else others come out of the same archive
+        if not _is_needed(asset, later, force):
             source.unlink(missing_ok=True)
         return Pulled(asset, target, False, published)
+
+
+def _is_needed(asset: Asset, later: Sequence[Asset], force: bool) -> bool:
+    """Whether more will come out of the asset's published file.
+
+    Embeddings that share an archive are all wanted some day; who has a text tower rarely wants the picture tower of
+    the same file, which is too large to be kept for that unless this pull brings both.
+    """
+    siblings = [other for other in EMBEDDINGS.values() if other.url == asset.url]
+    comes_later = any(other.url == asset.url and (force or not store.is_present(other)) for other in later)
+    return comes_later or not all(store.is_present(other) for other in siblings)
 
 
 def _present(asset: Asset) -> Pulled:
@@ -175,6 +184,10 @@ def _convert(asset: Asset, source: Path, target: Path, tell: Callable[[str], Non
         from ovdet_cli.models.checkpoint import convert_checkpoint
 
         convert_checkpoint(source, target, asset.member, _published_names(asset))
+    elif asset.kind == "image-encoder":
+        from ovdet_cli.models.image_encoders.clip import convert_image_tower
+
+        convert_image_tower(source, target, asset.name.removesuffix("-image"))
     else:
         from ovdet_cli.models.text_encoders.clip import convert_text_tower
 

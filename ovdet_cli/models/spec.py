@@ -19,7 +19,7 @@ class Asset:
 
     name: str
     """Its name in ovdet."""
-    kind: Literal["weights", "text-encoder", "embeddings"]
+    kind: Literal["weights", "text-encoder", "image-encoder", "embeddings"]
     url: str
     size: int
     """Bytes; of weights about, computed from the number of parameters."""

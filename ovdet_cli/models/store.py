@@ -2,6 +2,7 @@
 
     <home>/weights/<stem>.safetensors        converted once by `ovdet models pull`; a published <stem>.pth counts too
     <home>/text-encoders/<name>.safetensors  the text tower alone
+    <home>/image-encoders/<name>.safetensors the picture tower alone, for pictures as examples
     <home>/embeddings/<vocabulary>.npy       as published
     <home>/downloads/                        published files on their way, and ones put there by hand
     <home>/text-cache/                       kept by the vocabulary room
@@ -26,11 +27,20 @@ from platformdirs import user_cache_path
 
 from ovdet_cli.errors import MissingAssetError, ModelError, OutputError
 from ovdet_cli.models.spec import Asset, ModelSpec
-from ovdet_cli.models.zoo import EMBEDDINGS, MODELS, TEXT_ENCODERS, embeddings_of, find_model
+from ovdet_cli.models.zoo import (
+    EMBEDDINGS,
+    IMAGE_ENCODERS,
+    MODELS,
+    SINGLES,
+    TEXT_ENCODERS,
+    embeddings_of,
+    find_model,
+)
 
 _PLACES = {
     "weights": ("weights", ".safetensors"),
     "text-encoder": ("text-encoders", ".safetensors"),
+    "image-encoder": ("image-encoders", ".safetensors"),
     "embeddings": ("embeddings", ".npy"),
 }
 BUNDLED = Path(__file__).parent / "builtin"
@@ -46,7 +56,7 @@ def home() -> Path:
 
 def find_asset(name: str) -> Asset:
     """The asset of that name, where a model's name stands for its weights; ModelError lists near ones."""
-    return TEXT_ENCODERS.get(name) or EMBEDDINGS.get(name) or find_model(name).weights
+    return SINGLES.get(name) or find_model(name).weights
 
 
 def short_name(asset: Asset) -> str:
@@ -56,7 +66,7 @@ def short_name(asset: Asset) -> str:
 
 def assets_of(name: str) -> tuple[Asset, ...]:
     """What `models pull NAME` brings: small files first, so that a network that fails does so at once."""
-    if name in TEXT_ENCODERS or name in EMBEDDINGS:
+    if name in SINGLES:
         return (find_asset(name),)
     spec = find_model(name)
     embeddings = embeddings_of(spec)
@@ -108,6 +118,11 @@ def text_encoder_path(name: str) -> Path:
     return path(TEXT_ENCODERS[name])
 
 
+def image_encoder_path(name: str) -> Path:
+    """The picture tower of that name, or where a pull would put it."""
+    return path(IMAGE_ENCODERS[name])
+
+
 def embeddings_path(vocabulary: str) -> Path:
     """The published embeddings of a built-in vocabulary, or where a pull would put them."""
     return path(EMBEDDINGS[vocabulary])
@@ -141,8 +156,12 @@ def require(asset: Asset) -> Path:
             f"the text tower {name}, which turns words into embeddings,",
             f"{by_hand}; or name ready embeddings with --embeddings FILE",
         ),
+        "image-encoder": (
+            f"the picture tower {name}, which turns pictures given as examples into embeddings,",
+            f"{by_hand}; or leave examples out of the vocabulary",
+        ),
     }[asset.kind]
-    verb = "is" if asset.kind == "text-encoder" else "are"
+    verb = "is" if asset.kind in ("text-encoder", "image-encoder") else "are"
     # A model brings its text tower and embeddings with it.
     size = f"about {size_text(sum(a.size for a in assets_of(name) if not is_present(a)))}"
     raise MissingAssetError(f"{what} {verb} not on this machine. Run `{pull}` ({size}); or {ways}", name, size)
@@ -207,6 +226,7 @@ def hash_file(file: Path) -> str:
 
 def _assets() -> Iterator[Asset]:
     yield from TEXT_ENCODERS.values()
+    yield from IMAGE_ENCODERS.values()
     yield from EMBEDDINGS.values()
     yield from dict.fromkeys(asset for spec in MODELS.values() for asset in embeddings_of(spec).values())
     yield from (spec.weights for spec in MODELS.values())

@@ -1,5 +1,7 @@
 """The zoo: model name -> ModelSpec, and the files (assets) that models need."""
 
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ovdet_cli.errors import ModelError
@@ -43,6 +45,15 @@ TEXT_ENCODERS = {
     "builtin-text": Asset("builtin-text", "text-encoder", "", 0, _BUILTIN_LICENCE, bundled="text.safetensors"),
 }
 
+IMAGE_ENCODERS = {
+    # The other half of the same published file.
+    name: replace(TEXT_ENCODERS[text], name=name, kind="image-encoder")
+    for text in TEXT_ENCODERS
+    if text.startswith("clip-")
+    for name in (f"{text}-image",)
+}
+"""For pictures as examples: each text tower's name with "-image" behind it."""
+
 EMBEDDINGS = {
     # Sizes are those of the float16 [C, 512] files in Detic's repository; "o365" there is the corrected file.
     vocabulary: Asset(vocabulary, "embeddings", _DETIC_METADATA + file, size, "Apache-2.0 (Detic)")
@@ -78,6 +89,9 @@ _EMBEDDINGS_OF = {
     "vild": {"lvis": EMBEDDINGS["vild-lvis"]},
     "builtin": {"builtin": Asset("builtin", "embeddings", "", 0, _BUILTIN_LICENCE, bundled="classes.safetensors")},
 }
+
+SINGLES: Mapping[str, Asset] = ChainMap(TEXT_ENCODERS, IMAGE_ENCODERS, EMBEDDINGS)
+"""Files that are pulled by their own names too."""
 
 
 def embeddings_of(spec: ModelSpec) -> dict[str, Asset]:

@@ -17,7 +17,7 @@ from ovdet_cli.media.walk import is_run_folder
 from ovdet_cli.results.sinks import RECORD_FILES
 
 RUN_FILE = "run.json"
-_OWN = (*RECORD_FILES, "images", "videos", "report", RUN_FILE)
+_OWN = (*RECORD_FILES, "images", "videos", "index", "report", RUN_FILE)
 _LOCK = ".ovdet.lock"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from ovdet_cli.detector.choosing import RegionPolicy
 from ovdet_cli.detector.detector import Detector
 from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import UsageError
@@ -15,6 +16,14 @@ from ovdet_cli.render.draw import DrawStyle
 from ovdet_cli.results.sinks import check_formats
 
 Render = Literal["all", "hits", "none"]
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """policy: which regions an index keeps. precision: fp16 or int8."""
+
+    policy: RegionPolicy
+    precision: Literal["fp16", "int8"] = "int8"
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class DetectJob:
     """Where records go without a folder."""
     embeddings: Path | None = None
     """The file of ready embeddings, for run.json."""
+    index: IndexSettings | None = None
+    """What an index keeps; None: there is none."""
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.stream is None):
@@ -56,4 +67,6 @@ class DetectJob:
                 f"the record threshold of {self.detector.rules.threshold:g} is above the threshold of "
                 f"{self.threshold:g}; records hold at least what is drawn"
             )
+        if self.index is not None and self.folder is None:
+            raise UsageError("an index needs a run folder: leave out -o -")
         check_formats(self.formats)

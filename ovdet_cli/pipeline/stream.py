@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from ovdet_cli.detections import Detections
+from ovdet_cli.detector.choosing import RegionPolicy
 from ovdet_cli.detector.detector import Detector
 from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import DeviceError
@@ -14,6 +15,7 @@ from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.media.sampling import Sampling
 from ovdet_cli.media.sources import InputList, open_source
 from ovdet_cli.media.video import count_frames
+from ovdet_cli.regions import StoredRegions
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Found:
 
     frame: Frame
     detections: Detections
+    regions: StoredRegions | None = None
+    """What an index keeps of it, where the run makes one."""
 
 
 _MOST_HEADERS = 200  # opening a video for its length costs milliseconds, over a network more
@@ -93,7 +97,7 @@ def _read_picture(info: SourceInfo) -> list[Frame | Failure]:
 
 
 def detect_frames(
-    steps: Generator[Step, None, None], detector: Detector, words: Words, batch: int
+    steps: Generator[Step, None, None], detector: Detector, words: Words, batch: int, keep: RegionPolicy | None = None
 ) -> Generator[Result, None, None]:
     """Puts detections to the sampled frames, `batch` of them at a time; everything else passes in its place."""
     waiting: list[Step] = []
@@ -105,17 +109,17 @@ def detect_frames(
             num_sampled += isinstance(step, Frame) and step.is_sampled
             # Frames that are only drawn wait too, and each is a whole picture in memory.
             if num_sampled >= batch or len(waiting) >= 4 * batch or sum(map(weigh, waiting)) > _MOST_WAITING:
-                last = yield from _resolve(waiting, detector, words, last)
+                last = yield from _resolve(waiting, detector, words, last, keep)
                 waiting, num_sampled = [], 0
-        yield from _resolve(waiting, detector, words, last)
+        yield from _resolve(waiting, detector, words, last, keep)
 
 
 def _resolve(
-    waiting: list[Step], detector: Detector, words: Words, last: Detections
+    waiting: list[Step], detector: Detector, words: Words, last: Detections, keep: RegionPolicy | None
 ) -> Generator[Result, None, Detections]:
     """Yields the results of some steps; returns what unsampled frames after them hold."""
     frames = [step for step in waiting if isinstance(step, Frame) and step.is_sampled]
-    results = iter(_detect(frames, detector, words))
+    results = iter(_detect(frames, detector, words, keep))
     for step in waiting:
         if isinstance(step, Begin):
             last = Detections.empty()
@@ -131,17 +135,19 @@ def _resolve(
             if step.time_s is not None:  # not analysed, but a frame of its video all the same
                 yield Found(replace(step, is_sampled=False), last)
             continue
-        last = result
-        yield Found(step, result)
+        last, regions = result
+        yield Found(step, last, regions)
     return last
 
 
-def _detect(frames: list[Frame], detector: Detector, words: Words) -> list[Detections | Failure]:
-    """Detections of each frame; a frame too large for the device's memory becomes a failure, the others do not."""
+def _detect(
+    frames: list[Frame], detector: Detector, words: Words, keep: RegionPolicy | None
+) -> list[tuple[Detections, StoredRegions | None] | Failure]:
+    """Detections and regions of each frame; one too large for the device's memory becomes a failure, others do not."""
     try:
-        return list(detector.detect([frame.image for frame in frames], words))
+        return list(detector.analyse([frame.image for frame in frames], words, keep))
     except DeviceError as error:
         if len(frames) == 1:
             frame = frames[0]
             return [Failure(frame.source, str(error), frame.index, frame.time_s)]
-        return [result for frame in frames for result in _detect([frame], detector, words)]
+        return [result for frame in frames for result in _detect([frame], detector, words, keep)]

@@ -1,12 +1,12 @@
 """Boxes, masks and labels drawn onto a picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ovdet_cli.detections import Detections
-from ovdet_cli.render.colours import class_colour
+from ovdet_cli.render.colours import Colour, class_colour
 from ovdet_cli.render.shapes import draw_mask, draw_outline
 from ovdet_cli.render.tags import SMALLEST_TEXT, place_tags, tag_sticker, tag_texts
 
@@ -16,13 +16,14 @@ class DrawStyle:
     """What is drawn of a detection.
 
     masks: filled masks, where there are any. boxes: outlines. labels: tags with the class name. scores: the score on
-    the tag.
+    the tag. colours: of some classes, by name; the others have those that their names give them.
     """
 
     masks: bool = True
     boxes: bool = True
     labels: bool = True
     scores: bool = True
+    colours: Mapping[str, Colour] = field(default_factory=dict)
 
 
 def draw_detections(
@@ -37,7 +38,7 @@ def draw_detections(
     if not len(detections) or not canvas.size:
         return canvas
     names = [labels[class_id] for class_id in detections.class_ids.tolist()]
-    colours = [class_colour(name) for name in names]
+    colours = [style.colours.get(name) or class_colour(name) for name in names]
     thickness = line_width(size_hw)
     inner = pixel_boxes(detections.boxes_xyxy, size_hw)
     outer = _grown(inner, thickness // 2, size_hw)
@@ -52,7 +53,7 @@ def draw_detections(
             draw_outline(canvas, outer_boxes[i], colours[i], thickness)
     if style.labels:
         scores = [f"{score:.2f}" if style.scores else "" for score in detections.scores.tolist()]
-        _draw_tags(canvas, outer, names, scores, thickness)
+        _draw_tags(canvas, outer, names, scores, colours, thickness)
     return canvas
 
 
@@ -88,9 +89,17 @@ def _grown(boxes: np.ndarray, by: int, size_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(boxes + np.array([-by, -by, by, by]), 0, (width, height, width, height))
 
 
-def _draw_tags(canvas: np.ndarray, boxes: np.ndarray, names: Sequence[str], scores: Sequence[str], line: int) -> None:
+def _draw_tags(
+    canvas: np.ndarray,
+    boxes: np.ndarray,
+    names: Sequence[str],
+    scores: Sequence[str],
+    colours: Sequence[Colour],
+    line: int,
+) -> None:
     size_hw = (canvas.shape[0], canvas.shape[1])
     tags = tag_texts(names, scores, text_size(size_hw), size_hw)
+    tags = [replace(tag, colour=colour) for tag, colour in zip(tags, colours, strict=False)]
     places = place_tags(boxes[: len(tags)], tags, line, size_hw).tolist()
     for (x, y), tag in reversed(list(zip(places, tags, strict=True))):  # the surest on top
         tag_sticker(tag).put(canvas, x, y)

@@ -1,6 +1,6 @@
 """Names -> text embeddings, from the best place that has them."""
 
-# C classes, D embedding width
+# C classes, G groups of sentences, D embedding width
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from ovdet_cli.vocabulary.vocabulary import Part
 
 log = logging.getLogger(__name__)
 
-_MANY = 2000  # sentences that a CPU embeds in half a minute or so
+_MANY = 2048  # sentences that a CPU embeds in half a minute or so
 
 
 class TextEncoder(Protocol):
@@ -80,7 +80,7 @@ def check_embeddings(matrix: np.ndarray, num_classes: int, width: int, origin: s
 
 
 class TextEmbedder:
-    """Embeds names with a text tower that is loaded when the cache does not have them.
+    """Embeds names with a text tower that is loaded when the cache lacks one of them.
 
     tower_hash: what tells this tower from others. open_tower: loads it.
     """
@@ -99,29 +99,58 @@ class TextEmbedder:
 
     def embed(self, names: Sequence[str]) -> np.ndarray:
         """Unit vectors float32 (C, D); VocabularyError lists names that do not fit the tower's context."""
-        filled = [fill_prompts(self._prompt, name) for name in names]
-        sentences = [sentence for own in filled for sentence in own]
-        vectors = self._cache.get(self._tower_hash, sentences)
-        if vectors is None:
-            tower = self._tower
-            lengths = [
-                (name, max(tower.num_tokens(text) for text in own)) for name, own in zip(names, filled, strict=True)
-            ]
-            if long := [(name, length) for name, length in lengths if length > tower.context]:
-                shown = "; ".join(f"{name[:60]!r} ({length} tokens)" for name, length in long[:5])
-                raise VocabularyError(
-                    f"{len(long)} names are longer than the {tower.context} tokens of the text tower: {shown}. "
-                    "Shorten them"
-                )
-            if len(sentences) > _MANY:
-                log.warning("embedding %d names: this takes a while once, then they are cached", len(names))
-            vectors = tower.encode(sentences).numpy()
-            self._cache.put(self._tower_hash, sentences, vectors)
-        if len(sentences) == len(names):
-            return vectors
-        means_CD = vectors.reshape(len(names), -1, vectors.shape[1]).mean(axis=1)
-        unit_CD: np.ndarray = means_CD / np.linalg.norm(means_CD, axis=1, keepdims=True)
-        return unit_CD
+        return self.embed_sentences([fill_prompts(self._prompt, name) for name in names], names)
+
+    def embed_sentences(self, groups: Sequence[Sequence[str]], names: Sequence[str] | None = None) -> np.ndarray:
+        """One unit vector float32 (G, D) a group of sentences: of several the normalised mean.
+
+        VocabularyError lists groups with sentences that do not fit the tower's context, by their names where given.
+        """
+        if not groups or not all(groups):
+            raise ValueError("there must be groups, each of a sentence or more")
+        vector_of = self._vectors(groups, names)
+        return np.stack([_mean([vector_of[sentence] for sentence in group]) for group in groups])
+
+    def _vectors(self, groups: Sequence[Sequence[str]], names: Sequence[str] | None) -> dict[str, np.ndarray]:
+        """The vector of every sentence; those that the cache lacks go through the tower, and into the cache."""
+        sentences = list(dict.fromkeys(sentence for group in groups for sentence in group))
+        vector_of = self._cache.find(self._tower_hash, sentences)
+        missing = [sentence for sentence in sentences if sentence not in vector_of]
+        if not missing:
+            return vector_of
+        self._check_lengths(groups, names, set(missing))
+        if len(missing) > _MANY:
+            log.warning("embedding %d sentences: this takes a while once, then they are cached", len(missing))
+        for start in range(0, len(missing), _MANY):  # so that a run that is stopped has not worked for nothing
+            part = missing[start : start + _MANY]
+            vectors = self._tower.encode(part).numpy()
+            self._cache.put(self._tower_hash, part, vectors)
+            vector_of.update(zip(part, vectors, strict=True))
+        return vector_of
+
+    def _check_lengths(self, groups: Sequence[Sequence[str]], names: Sequence[str] | None, missing: set[str]) -> None:
+        tower = self._tower
+        num_tokens = {sentence: tower.num_tokens(sentence) for sentence in missing}
+        long = []
+        for i, group in enumerate(groups):
+            longest = max(group, key=lambda sentence: num_tokens.get(sentence, 0))
+            if num_tokens.get(longest, 0) > tower.context:
+                long.append((longest if names is None else names[i], num_tokens[longest]))
+        if long:
+            shown = "; ".join(f"{name[:60]!r} ({length} tokens)" for name, length in long[:5])
+            raise VocabularyError(
+                f"{len(long)} {'sentences' if names is None else 'names'} are longer than the {tower.context} tokens "
+                f"of the text tower: {shown}. Shorten them"
+            )
+
+
+def _mean(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """The normalised mean of unit vectors (D,); of one, it unchanged."""
+    if len(vectors) == 1:
+        return vectors[0]
+    mean = np.stack(vectors).mean(axis=0)
+    unit: np.ndarray = mean / np.linalg.norm(mean)
+    return unit
 
 
 def published_embeddings(part: Part, path: Path, asset: str) -> np.ndarray:

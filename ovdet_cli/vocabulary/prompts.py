@@ -1,10 +1,24 @@
 """Templates: a name -> the sentences that are embedded, whose mean stands for it."""
 
+from collections.abc import Sequence
+
+SIMPLE = "simple"
+"""The name with its article, "a {}"."""
+
+DETIC = "detic"
+"""What Detic's demo embeds, "a {}" as well."""
+
 VILD = "vild"
 """The 63 templates of ViLD's demo notebook."""
 
 IMAGENET = "imagenet"
 """The 80 templates of CLIP's ImageNet classifier, in lower case as F-VLM and DITO write them."""
+
+CLIP80 = "clip80"
+"""The same 80 as CLIP published them: the name keeps its case."""
+
+SETS = (SIMPLE, DETIC, VILD, CLIP80, IMAGENET)
+"""Template sets that go by a name."""
 
 # A: the name with its article, T: with "the", X: alone.
 _VILD_TEMPLATES = (
@@ -35,13 +49,20 @@ def fill_prompts(prompt: str, name: str) -> list[str]:
     """The sentences for a name. prompt: a template with `{}` in the name's place, or the name of a set."""
     if prompt == VILD:
         return _vild(name)
-    if prompt == IMAGENET:
-        from ovdet_cli.models.text_encoders.clip import imagenet_sentences
+    if prompt in (IMAGENET, CLIP80):
+        from ovdet_cli.models.text_encoders.clip import clip_sentences, imagenet_sentences
 
-        return imagenet_sentences(name)
+        return imagenet_sentences(name) if prompt == IMAGENET else clip_sentences(name)
+    if prompt in (SIMPLE, DETIC):
+        prompt = "a {}"
     if "{}" not in prompt:
         raise ValueError(f"the template {prompt!r} has no {{}} for the name")
     return [prompt.replace("{}", name)]
+
+
+def fill_templates(templates: Sequence[str], name: str) -> list[str]:
+    """The sentences of several templates and sets, one after the other."""
+    return [sentence for template in templates for sentence in fill_prompts(template, name)]
 
 
 def _vild(name: str) -> list[str]:

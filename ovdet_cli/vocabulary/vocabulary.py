@@ -5,18 +5,22 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
 from ovdet_cli.errors import VocabularyError
+from ovdet_cli.vocabulary.embedded import PhraseVectors
 from ovdet_cli.vocabulary.entry import Entry
+from ovdet_cli.vocabulary.entry_file import ENTRY_SUFFIXES, read_entries
+from ovdet_cli.vocabulary.nodes import decode_text
 
 BUILT_IN = ("builtin", "lvis", "coco", "openimages", "objects365", "imagenet21k")
 """Vocabularies that `--vocab` knows by name."""
 MODEL = "model"
 """Stands for the checkpoint's own classifier columns."""
+_MAX_BYTES = 64 << 20  # a hundred times the largest lists there are
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Part:
     origin: a built-in list's name, "model", or None for a person's own words.
     category_ids: official ids where the list has some.
     entries: what a vocabulary file says of each name, in order; None: nothing but the names.
+    vectors: of a file that brings them along.
     """
 
     names: tuple[str, ...]
     origin: str | None = None
     category_ids: tuple[int, ...] | None = None
     entries: tuple[Entry, ...] | None = None
+    vectors: PhraseVectors | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.entries is not None and tuple(entry.name for entry in self.entries) != self.names:
@@ -58,7 +64,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Vocabulary":
-        """A built-in list by its name, else a text file."""
+        """A built-in list by its name, else a file."""
         text = str(name_or_path)
         return cls.built_in(text) if text in BUILT_IN else cls.from_file(Path(name_or_path))
 
@@ -79,17 +85,14 @@ class Vocabulary:
 
     @classmethod
     def from_file(cls, path: Path) -> "Vocabulary":
-        """A UTF-8 text file: a name a line.
+        """A UTF-8 file: classes with their settings where its suffix is one of ENTRY_SUFFIXES, else a name a line.
 
-        Blank lines, lines that start with `#`, and what follows a `#` between blanks do not count.
+        There, blank lines, lines that start with `#`, and what follows a `#` between blanks do not count.
         """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            lists = ", ".join((*BUILT_IN, MODEL))
-            raise VocabularyError(
-                f"cannot read the vocabulary {path}: {error.strerror}; a file of names, or one of {lists}"
-            ) from error
+        data = read_file(path)
+        if (suffix := path.suffix.lower()) in ENTRY_SUFFIXES:
+            entries = read_entries(data, str(path), suffix, path.parent)
+            return cls(parts=[Part(tuple(entry.name for entry in entries), entries=entries)])
         if not (names := parse_names(data, str(path))):
             raise VocabularyError(f"the vocabulary {path} holds no name: write one a line")
         return cls(names)
@@ -111,6 +114,12 @@ class Vocabulary:
         return tuple(
             entry for part in self.parts for entry in (part.entries or tuple(Entry(name) for name in part.names))
         )
+
+    @property
+    def colours(self) -> dict[str, tuple[int, int, int]]:
+        """Colours that the vocabulary gives, by name."""
+        parts = (part.entries or () for part in self.parts)
+        return {entry.name: entry.colour for entries in parts for entry in entries if entry.colour is not None}
 
     @cached_property
     def category_ids(self) -> tuple[int, ...]:
@@ -137,21 +146,25 @@ def lvis_rare() -> frozenset[str]:
     return frozenset(row["name"] for row in _rows("lvis") if row["frequency"] == "r")
 
 
-def parse_names(data: bytes, origin: str) -> list[str]:
-    """The names in a vocabulary file's bytes; VocabularyError names the line that is not UTF-8."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise VocabularyError(f"{origin} is UTF-16 text; save it as UTF-8")
-    data = data.removeprefix(b"\xef\xbb\xbf")  # what Windows editors put before UTF-8
+def read_file(path: Path) -> bytes:
+    """A vocabulary file's bytes; VocabularyError where there is none, or more than a vocabulary can be."""
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        lists = ", ".join((*BUILT_IN, MODEL))
         raise VocabularyError(
-            f"{origin}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8 (Latin-1?); save the file as UTF-8"
+            f"cannot read the vocabulary {path}: {error.strerror}; a file of names (a name a line, or "
+            f"{', '.join(ENTRY_SUFFIXES)}), or one of {lists}"
         ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise VocabularyError(f"{origin}, line {line}: a NUL character; this is no text file")
+    if len(data) > _MAX_BYTES:
+        raise VocabularyError(f"{path} is larger than {_MAX_BYTES >> 20} MiB; this is no vocabulary")
+    return data
+
+
+def parse_names(data: bytes, origin: str) -> list[str]:
+    """The names in a text file's bytes; VocabularyError names the line that is not UTF-8."""
+    text = decode_text(data, origin)
     # Inside a line a comment needs blanks around its sign, so that "jersey #10" and "C#" stay names.
     lines = (re.split(r"\s#(?:\s|$)", line, maxsplit=1)[0].strip() for line in re.split(r"\r\n|\r|\n", text))
     return [line for line in lines if line and not line.startswith("#")]

@@ -61,6 +61,14 @@ def test_list_without_a_choice_names_the_built_in_model_and_one_for_photographs(
     assert not home.exists()
 
 
+def test_picture_towers_are_listed_with_their_sizes() -> None:
+    put(store.image_encoder_path("clip-rn50-image"))
+    lines = [line.split() for line in run("list").stdout.splitlines()]
+    assert ["clip-vit-b-32-image", "605", "MB", "-", "image-encoder"] in lines
+    assert ["clip-rn50-image", "408", "MB", "here", "image-encoder"] in lines
+    assert run("path", "clip-rn50-image").stdout == f"{store.image_encoder_path('clip-rn50-image')}\n"
+
+
 def test_list_json(home: Path) -> None:
     put(store.embeddings_path("lvis"))
     value = json.loads(run("list", "--json").stdout)
@@ -68,7 +76,9 @@ def test_list_json(home: Path) -> None:
     assert value["home"] == str(home)
     assert [model["name"] for model in value["models"]] == list(zoo.MODELS)
     present = {asset["name"]: asset["is_present"] for asset in value["assets"]}
-    assert list(present) == [name for name in zoo.TEXT_ENCODERS if name != "builtin-text"] + list(zoo.EMBEDDINGS)
+    assert list(present) == [name for name in zoo.TEXT_ENCODERS if name != "builtin-text"] + list(
+        zoo.EMBEDDINGS
+    ) + list(zoo.IMAGE_ENCODERS)
     assert [name for name, is_present in present.items() if is_present] == ["lvis"]
 
 

@@ -18,6 +18,7 @@ from tests.models.published import Publisher
 
 SPEC = zoo.MODELS["detic-r18"]
 CLIP = zoo.TEXT_ENCODERS["clip-vit-b-32"]
+IMAGE = zoo.IMAGE_ENCODERS["clip-vit-b-32-image"]
 COCO = zoo.EMBEDDINGS["coco"]
 ROWS = {"lvis": 1203, "coco": 80, "openimages": 500, "objects365": 365}
 
@@ -48,9 +49,17 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise OutputError(f"{target} cannot be written: No space left on device")
         target.write_bytes(content.upper())
 
-    for module, function in (("checkpoint", "convert_checkpoint"), ("text_encoders.clip", "convert_text_tower")):
+    def convert_image(source: Path, target: Path, name: str) -> None:
+        convert(source, target)
+        target.write_bytes(f"picture tower {name} of ".encode() + source.read_bytes())
+
+    for module, function, stands_in in (
+        ("checkpoint", "convert_checkpoint", convert),
+        ("text_encoders.clip", "convert_text_tower", convert),
+        ("image_encoders.clip", "convert_image_tower", convert_image),
+    ):
         stand_in = ModuleType(module)
-        setattr(stand_in, function, convert)
+        setattr(stand_in, function, stands_in)
         monkeypatch.setitem(sys.modules, f"ovdet_cli.models.{module}", stand_in)
     return done
 
@@ -223,6 +232,56 @@ def test_files_by_hand_on_a_closed_network(published: Publisher, converted: list
     noted = store.facts(CLIP)
     assert noted is not None
     assert noted["source"] == "by hand"
+
+
+@pytest.mark.parametrize("names", [["clip-vit-b-32", "clip-vit-b-32-image"], ["clip-vit-b-32-image", "detic-r18"]])
+@pytest.mark.parametrize("force", [False, True])
+def test_both_towers_come_out_of_one_download(published: Publisher, names: list[str], force: bool) -> None:
+    pull(names)
+    if force:
+        published.requests.clear()
+        pull(names, force=True)
+    assert sum(CLIP.file_name in path for path, _ in published.requests) == 1
+    assert store.path(CLIP).read_bytes() == b"CLIP"
+    assert store.path(IMAGE).read_bytes() == b"picture tower clip-vit-b-32 of clip"
+    assert not store.download_path(CLIP).exists()
+    noted = store.facts(IMAGE)
+    assert noted is not None
+    assert noted["published_sha256"] == sha(b"clip")
+    assert noted["source"] == f"{published.url}/{CLIP.file_name}"
+
+
+def test_a_picture_tower_alone(published: Publisher) -> None:
+    told: list[str] = []
+    report = pull(["clip-vit-b-32-image"], tell=told.append)
+    assert [item.asset for item in report.items] == [IMAGE]
+    assert report.new_default is None
+    assert told == ["converting clip-vit-b-32-image to safetensors"]
+    assert not store.is_present(CLIP)
+    assert not store.download_path(IMAGE).exists()
+    # The text tower later is a download again, which then is not kept for what is here.
+    pull(["clip-vit-b-32", "clip-vit-b-32-image"])
+    assert store.is_present(CLIP)
+    assert not store.download_path(IMAGE).exists()
+    assert sum(CLIP.file_name in path for path, _ in published.requests) == 2
+
+
+def test_both_towers_of_a_file_by_hand(published: Publisher) -> None:
+    source = store.download_path(IMAGE)
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"by hand")
+    pull(["clip-vit-b-32", "clip-vit-b-32-image"], offline=True)
+    assert store.path(CLIP).read_bytes() == b"BY HAND"
+    assert store.path(IMAGE).read_bytes() == b"picture tower clip-vit-b-32 of by hand"
+    assert [(store.facts(asset) or {})["source"] for asset in (CLIP, IMAGE)] == ["by hand"] * 2
+    assert published.requests == []
+    assert not source.exists()
+
+
+def test_no_model_brings_a_picture_tower() -> None:
+    brought = {asset.kind for name in zoo.MODELS for asset in assets_of(name)}
+    assert brought == {"weights", "embeddings", "text-encoder"}
+    assert assets_of("clip-vit-b-32-image") == (IMAGE,)
 
 
 def test_a_damaged_file_by_hand_is_kept_and_named(published: Publisher) -> None:

@@ -13,6 +13,7 @@ from ovdet_cli.models.spec import Asset
 
 SPEC = zoo.MODELS["detic-r18"]
 CLIP = zoo.TEXT_ENCODERS["clip-vit-b-32"]
+IMAGE = zoo.IMAGE_ENCODERS["clip-vit-b-32-image"]
 LVIS = zoo.EMBEDDINGS["lvis"]
 
 
@@ -39,6 +40,7 @@ def test_home_is_named_by_the_environment_or_the_platform(home: Path, monkeypatc
 def test_places(home: Path) -> None:
     assert store.weights_path(SPEC) == home / "weights" / f"{SPEC.stem}.safetensors"
     assert store.text_encoder_path("clip-vit-b-32") == home / "text-encoders" / "clip-vit-b-32.safetensors"
+    assert store.image_encoder_path("clip-rn50-image") == home / "image-encoders" / "clip-rn50-image.safetensors"
     assert store.embeddings_path("lvis") == home / "embeddings" / "lvis.npy"
     assert store.download_path(LVIS) == home / "downloads" / "lvis_v1_clip_a+cname.npy"
 
@@ -80,6 +82,15 @@ def test_a_folder_in_the_place_of_a_file_is_not_the_file(home: Path) -> None:
                 "--embeddings FILE",
             ],
         ),
+        (
+            IMAGE,
+            [
+                "the picture tower clip-vit-b-32-image, which turns pictures given as examples into embeddings, is not",
+                "`ovdet models pull clip-vit-b-32-image` (about 605 MB)",
+                "downloads/open_clip_model.safetensors and run `ovdet models pull clip-vit-b-32-image --offline`",
+                "leave examples out",
+            ],
+        ),
     ],
 )
 def test_what_is_missing_is_told_with_every_way_to_bring_it(asset: Asset, told: list[str], home: Path) -> None:
@@ -89,8 +100,23 @@ def test_what_is_missing_is_told_with_every_way_to_bring_it(asset: Asset, told: 
         assert text in str(raised.value)
 
 
+def test_no_embeddings_are_offered_in_place_of_a_picture_tower() -> None:
+    with pytest.raises(MissingAssetError) as raised:
+        store.require(IMAGE)
+    assert "--embeddings" not in str(raised.value)
+    assert (raised.value.name, raised.value.size_text) == ("clip-vit-b-32-image", "about 605 MB")
+
+
+def test_the_hash_of_a_picture_tower_is_the_noted_one() -> None:
+    file = put(store.converted_path(IMAGE), b"12345")
+    store.write_facts(IMAGE, source="x", published_sha256="aa", sha256="noted")
+    assert store.sha256_of(file) == "noted"
+    assert not store.is_present(CLIP)
+
+
 def test_find_asset() -> None:
     assert store.find_asset("clip-vit-b-32") is CLIP
+    assert store.find_asset("clip-vit-b-32-image") is IMAGE
     assert store.find_asset("lvis") is LVIS
     assert store.find_asset("detic-r18") is store.find_asset(SPEC.stem) is SPEC.weights
     with pytest.raises(ModelError, match="detic-r18"):

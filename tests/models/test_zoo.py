@@ -86,7 +86,7 @@ def test_an_entry(spec: ModelSpec) -> None:
 
 
 def test_names_are_one_space_without_doubles() -> None:
-    names = [*zoo.MODELS, *(spec.stem for spec in zoo.MODELS.values()), *zoo.TEXT_ENCODERS, *zoo.EMBEDDINGS]
+    names = [*zoo.MODELS, *(spec.stem for spec in zoo.MODELS.values()), *zoo.SINGLES]
     assert len(names) == len(set(names))
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in zoo.MODELS)
     assert all(name == spec.name for name, spec in zoo.MODELS.items())
@@ -94,11 +94,30 @@ def test_names_are_one_space_without_doubles() -> None:
 
 
 def test_file_names_do_not_collide() -> None:
-    assets = [*(spec.weights for spec in SPECS), *zoo.TEXT_ENCODERS.values(), *zoo.EMBEDDINGS.values()]
+    assets = [*(spec.weights for spec in SPECS), *zoo.SINGLES.values()]
     assets = [asset for asset in assets if not asset.bundled]
     assert len({asset.file_name for asset in assets}) == len({asset.url or asset.name for asset in assets})
     assert all(asset.url.startswith("https://") for asset in assets if asset.is_published)
     assert {asset.name for asset in assets if not asset.is_published} == {"dito_vit_s", "dito_vit_b"}
+
+
+def test_every_tower_of_clip_has_its_picture_tower_in_the_same_file() -> None:
+    names = [name for name in zoo.TEXT_ENCODERS if name != "builtin-text"]
+    assert list(zoo.IMAGE_ENCODERS) == [f"{name}-image" for name in names]
+    for name in names:
+        text, image = zoo.TEXT_ENCODERS[name], zoo.IMAGE_ENCODERS[f"{name}-image"]
+        assert (image.name, image.kind) == (f"{name}-image", "image-encoder")
+        assert (image.url, image.size, image.file_name, image.licence) == (
+            text.url,
+            text.size,
+            text.file_name,
+            text.licence,
+        )
+        assert image.is_converted
+
+
+def test_single_files_are_all_there() -> None:
+    assert dict(zoo.SINGLES) == {**zoo.TEXT_ENCODERS, **zoo.IMAGE_ENCODERS, **zoo.EMBEDDINGS}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

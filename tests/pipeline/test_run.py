@@ -13,7 +13,8 @@ from ovdet_cli.errors import OutputError, TooManyFailuresError, UndrawableError
 from ovdet_cli.media.sources import collect_inputs
 from ovdet_cli.pipeline.folder import RunFolder
 from ovdet_cli.pipeline.job import DetectJob
-from ovdet_cli.pipeline.run import RunSummary, run
+from ovdet_cli.pipeline.run import run
+from ovdet_cli.pipeline.summary import RunSummary
 from ovdet_cli.render import annotate
 from ovdet_cli.results.runs import load_run
 from ovdet_cli.vocabulary.vocabulary import Vocabulary

@@ -28,12 +28,15 @@ class ShadeDetector:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def detect(self, images: Sequence[np.ndarray], words: object) -> list[Detections]:
+    def analyse(
+        self, images: Sequence[np.ndarray], words: object, keep: object
+    ) -> list[tuple[Detections, None]]:
         self.batches.append(len(images))
         if any(image[0, 0, 0] == 255 for image in images):
             raise DeviceError("does not hold one picture")
         box = np.array([[0, 0, 1, 1]], np.float32)
-        return [Detections(box, np.ones(1, np.float32), np.array([image[0, 0, 0]], np.int64)) for image in images]
+        one = np.ones(1, np.float32)
+        return [(Detections(box, one, np.array([image[0, 0, 0]], np.int64)), None) for image in images]
 
 
 def frame(shade: int, index: int = 0, *, is_sampled: bool = True, source: str = "clip.mp4") -> Frame:
@@ -46,7 +49,9 @@ def stream(steps: list[Step]) -> Generator[Step, None, None]:
 
 def test_an_error_of_the_detector_ends_every_stage(tmp_path: Path) -> None:
     class Broken:
-        def detect(self, images: Sequence[np.ndarray], words: object) -> list[Detections]:
+        def analyse(
+        self, images: Sequence[np.ndarray], words: object, keep: object
+    ) -> list[tuple[Detections, None]]:
             raise KeyError("broken")
 
     for i in range(30):

@@ -1,15 +1,19 @@
 import io
 import pickle
+import zlib
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.vocabulary.cache import EmbeddingCache
 from ovdet_cli.vocabulary.embed import TextEmbedder, check_embeddings, published_embeddings, read_embeddings
+from ovdet_cli.vocabulary.prompts import fill_prompts
 from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 MATRIX = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
@@ -186,14 +190,80 @@ def test_names_are_embedded_once(tmp_path):
     np.testing.assert_array_equal(again, first, strict=True)
 
 
-def test_another_tower_prompt_name_or_order_is_embedded_anew(tmp_path):
+def test_only_what_is_new_goes_through_the_tower(tmp_path):
     tower = Tower()
     embedder(tmp_path, tower).embed(["cat", "dog"])
     embedder(tmp_path, tower, tower_hash="other").embed(["cat", "dog"])
     embedder(tmp_path, tower, prompt="one {}").embed(["cat", "dog"])
-    for names in (["dog", "cat"], ["cat"], ["cat", "dog", "cow"], ["cat", "dot"]):
+    for names in (["dog", "cat"], ["cat"], ["cat", "cat"]):
         embedder(tmp_path, tower).embed(names)
-    assert len(tower.asked) == 7
+    assert tower.asked == [["a cat", "a dog"], ["a cat", "a dog"], ["one cat", "one dog"]]
+    vectors = embedder(tmp_path, tower).embed(["cow", "cat", "cow", "parrot"])
+    assert vectors.tolist() == [[5, 1], [5, 1], [5, 1], [8, 1]]
+    assert tower.asked[3:] == [["a cow", "a parrot"]]
+
+
+def test_groups_become_their_normalised_means(tmp_path):
+    tower = Tower()
+    groups = [["a cat"], ["a cat", "a parrot", "parrots"], ["a parrot"]]
+    for _ in range(2):  # the second time out of the cache
+        vectors = embedder(tmp_path, tower).embed_sentences(groups)
+        assert vectors.dtype == np.float32
+        mean = np.mean([[5, 1], [8, 1], [7, 1]], axis=0)
+        np.testing.assert_allclose(vectors, [[5, 1], mean / np.linalg.norm(mean), [8, 1]], rtol=1e-6)
+        assert vectors[[0, 2]].tolist() == [[5, 1], [8, 1]]  # one sentence's vector is unchanged
+    assert tower.asked == [["a cat", "a parrot", "parrots"]]
+
+
+def test_a_set_of_templates_is_embedded_as_its_groups(tmp_path):
+    names = ["cat", "hot dog"]
+    prompt = "vild"
+    tower = Tower()
+    tower.context = 100
+    found = embedder(tmp_path / "1", tower, prompt=prompt).embed(names)
+    groups = [fill_prompts(prompt, name) for name in names]
+    assert len(groups[0]) > 10
+    np.testing.assert_array_equal(embedder(tmp_path / "2", tower, prompt=prompt).embed_sentences(groups), found)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [[], [["a cat"], []]])
+def test_there_must_be_sentences(tmp_path, groups):
+    with pytest.raises(ValueError, match="a sentence or more"):
+        embedder(tmp_path, Tower()).embed_sentences(groups)
+
+
+def test_a_long_list_is_kept_as_far_as_it_came(tmp_path, caplog):
+    class Stopped(Tower):
+        def encode(self, sentences):
+            if len(self.asked) == 2:
+                raise KeyboardInterrupt
+            return super().encode(sentences)
+
+    names = [f"thing{i}" for i in range(5000)]
+    with pytest.raises(KeyboardInterrupt):
+        embedder(tmp_path, Stopped()).embed(names)
+    tower = Tower()
+    assert embedder(tmp_path, tower).embed(names).shape == (5000, 2)
+    assert [len(part) for part in tower.asked] == [5000 - 2 * 2048]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["embedding 5000 sentences"]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.lists(st.text(max_size=3), min_size=1, max_size=4), min_size=1, max_size=4), max_size=4))
+def test_a_cache_never_changes_a_result(tmp_path_factory, lists_of_groups):
+    class Hashing(Tower):
+        context = 10_000
+
+        def encode(self, sentences):
+            seeds = [zlib.crc32(sentence.encode()) for sentence in sentences]
+            return torch.from_numpy(np.array([np.random.default_rng(s).random(5) for s in seeds], np.float32))
+
+    folder = tmp_path_factory.mktemp("cache")
+    for i, groups in enumerate(lists_of_groups):
+        cached = embedder(folder, Hashing()).embed_sentences(groups)
+        fresh = embedder(folder / str(i) / "of its own", Hashing()).embed_sentences(groups)
+        np.testing.assert_array_equal(cached, fresh, strict=True)
 
 
 def test_names_too_long_are_listed_with_their_tokens(tmp_path):
@@ -209,6 +279,14 @@ def test_names_too_long_are_listed_with_their_tokens(tmp_path):
     assert long[5] not in message
     assert message.endswith("Shorten them")
     assert tower.asked == [[f"a {longest}"]]
+
+
+def test_sentences_too_long_are_listed_by_names_where_given(tmp_path):
+    groups = [["a cat"], ["a cat", "one two three four five six seven"]]
+    with pytest.raises(VocabularyError, match=r"^1 names are longer .*: 'big cat' \(9 tokens\)\. Shorten"):
+        embedder(tmp_path, Tower()).embed_sentences(groups, ["cat", "big cat"])
+    with pytest.raises(VocabularyError, match=r"^1 sentences are .*: 'one two three four five six seven' \(9 tokens\)"):
+        embedder(tmp_path, Tower()).embed_sentences(groups)
 
 
 def test_bfloat16_is_read(tmp_path):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from ovdet_cli.errors import VocabularyError
 from ovdet_cli.training.categories import load_categories
-from ovdet_cli.vocabulary.prompts import VILD, fill_prompts
+from ovdet_cli.vocabulary.entry import Entry, Example
+from ovdet_cli.vocabulary.prompts import SETS, VILD, fill_prompts, fill_templates
 from ovdet_cli.vocabulary.vocabulary import BUILT_IN, MODEL, Part, Vocabulary, parse_names
 
 
@@ -82,9 +83,43 @@ def test_a_file(tmp_path):
         assert Vocabulary.load(path).names == ("cat", "hot dog")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("w.csv", "name,threshold\ncat,\nhot dog,0.5\n"),
+        ("w.YAML", "- cat\n- {name: hot dog, threshold: 0.5}\n"),
+        ("w.toml", 'classes = ["cat", {name = "hot dog", threshold = 0.5}]\n'),
+        ("w.json", '["cat", {"name": "hot dog", "threshold": 0.5}]'),
+    ],
+)
+def test_a_file_that_says_more_than_names(name, text, tmp_path):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    words = Vocabulary.load(tmp_path / name)
+    assert words.names == ("cat", "hot dog")
+    assert words.entries == (Entry("cat"), Entry("hot dog", threshold=0.5))
+    assert words.parts[0].origin is None
+
+
+def test_pictures_lie_beside_the_file(tmp_path):
+    (tmp_path / "w.yaml").write_text("- {name: cat, examples: pics/cat.jpg}\n")
+    assert Vocabulary.load(tmp_path / "w.yaml").entries[0].examples == (Example(tmp_path / "pics/cat.jpg"),)
+
+
+def test_a_file_of_another_suffix_is_names_alone(tmp_path):
+    (tmp_path / "w.names").write_text("name,threshold\n- cat\n")
+    assert Vocabulary.load(tmp_path / "w.names").names == ("name,threshold", "- cat")
+
+
+def test_a_file_too_large(tmp_path):
+    with (tmp_path / "w.yaml").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(VocabularyError, match=r"w\.yaml is larger than 64 MiB"):
+        Vocabulary.load(tmp_path / "w.yaml")
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(
-        VocabularyError, match=r"cannot read the vocabulary .*missing\.txt: No such file.*lvis, coco.*, model"
+        VocabularyError, match=r"cannot read the vocabulary .*missing\.txt: No such file.*\.csv, .*lvis, coco.*, model"
     ):
         Vocabulary.load(tmp_path / "missing.txt")
     with pytest.raises(VocabularyError, match=r"cannot read the vocabulary .*: Is a directory"):
@@ -219,3 +254,24 @@ def test_vilds_templates():
     assert sum(sentence.startswith("This is ") for sentence in sentences) == 58
     assert all(sentence.endswith(".") and not sentence.endswith("..") for sentence in sentences)
     assert fill_prompts(VILD, "apple")[5] == "itap of an apple."
+
+
+def test_named_template_sets():
+    assert {name: len(fill_prompts(name, "cat")) for name in SETS} == {
+        "simple": 1,
+        "detic": 1,
+        "vild": 63,
+        "clip80": 80,
+        "imagenet": 80,
+    }
+    assert fill_prompts("simple", "{} cat") == fill_prompts("detic", "{} cat") == ["a {} cat"]
+    sentences = fill_prompts("clip80", "Cat")
+    assert sentences[0] == "a bad photo of a Cat."
+    assert "itap of my Cat." in sentences
+    assert [sentence.lower() for sentence in sentences] == fill_prompts("imagenet", "Cat")
+
+
+def test_sentences_of_several_templates():
+    assert fill_templates(["one {}", "simple", "{}"], "cat") == ["one cat", "a cat", "cat"]
+    assert len(fill_templates(["vild", "vild"], "cat")) == 126
+    assert fill_templates([], "cat") == []

@@ -119,10 +119,15 @@ class DeticC4(OpenVocabularyDetector):
         return torch.cat(embeddings), torch.cat(deltas)
 
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C): the class's probability alone; objectness has no part in them."""
-        return zero_shot_scores(regions.features_RSD, texts, [(self.config.temperature, 0.0)])
+        return zero_shot_scores(regions.features_RSD, texts, [(self.config.temperature, 0.0)], class_of_P)
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Never asked for: the zoo says that this model has no masks."""

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovdet_cli.models.ops.phrases import best_phrases
+
 # Where the class logit begins when it is learned: about one class in a thousand is right.
 _RARE_LOGIT = -7.0
 
@@ -77,15 +79,21 @@ class MaskHead(nn.Module):
         return torch.sigmoid(self.logits(pooled))
 
 
-def zero_shot_scores(features_RSD: Tensor, texts: Tensor, scales: Sequence[tuple[Number, Number]]) -> Tensor:
+def zero_shot_scores(
+    features_RSD: Tensor,
+    texts: Tensor,
+    scales: Sequence[tuple[Number, Number]],
+    class_of_P: Tensor | None = None,
+) -> Tensor:
     """Detic's zero-shot classifier (arXiv:2201.02605, section 3.1): cosine times a temperature, averaged over stages.
 
     Returns the mean over the S stages of sigmoid(temperature x cosine + offset): (R, C).
 
     scales: (temperature, offset) of each stage.
 
-    texts: (C, D) as they come, of any length (a zero row stays zero); or (S, C, D), each set's own classifier, used as
-    it is. The official code appends a zero column for the background, which at inference is never looked at.
+    texts: (P, D) as they come, of any length (a zero row stays zero); or (S, P, D), each set's own classifier, used as
+    it is. class_of_P: the class of each phrase, see `best_phrases`; None: each is a class. The official code appends a
+    zero column for the background, which at inference is never looked at.
     One set at a time, so that memory stays at R x C however many sets there are.
     """
     num_sets = features_RSD.shape[1]
@@ -94,7 +102,8 @@ def zero_shot_scores(features_RSD: Tensor, texts: Tensor, scales: Sequence[tuple
     total = None
     for s in range(num_sets):
         temperature, offset = scales[s]
-        scores = (temperature * features_RSD[:, s] @ texts[s].T).add_(offset).sigmoid_()
+        logits_RC = best_phrases(temperature * features_RSD[:, s] @ texts[s].T, class_of_P)
+        scores = logits_RC.add_(offset).sigmoid_()
         total = scores if total is None else total.add_(scores)
     assert total is not None
     return total.div_(num_sets)

@@ -178,7 +178,12 @@ class DeformableDetr(OpenVocabularyDetector):
         return queries, positions, boxes
 
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C) by the checkpoint's own columns (1, C, D + 1), see `keys.own_detr_columns`."""
         return (regions.features_RSD[:, 0] @ texts.view(-1, texts.shape[-1]).T).sigmoid_()

@@ -25,6 +25,8 @@ from ovdet_cli.models.ops.pooling import pool_regions
 class Detic(OpenVocabularyDetector):
     """Pictures -> regions with features; features x texts -> scores; boxes -> masks."""
 
+    CLASSIFIER = (r"calibration", r"stages\.\d\.logit_(scale|bias)")
+
     def __init__(
         self,
         config: DeticConfig,
@@ -84,15 +86,27 @@ class Detic(OpenVocabularyDetector):
         return [fixed if (learned := stage.learned_scale()) is None else learned for stage in stages]
 
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C): square root of (class probability x proposal score), the latter itself a root of the heat."""
-        scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales())
-        scores_RC = scores_RC.mul_(regions.objectness_R[:, None]).sqrt_()
+        scores_RC = zero_shot_scores(regions.features_RSD, texts, self.class_scales(), class_of_P)
+        return self._calibrate(scores_RC.mul_(regions.objectness_R[:, None]).sqrt_())
+
+    def best_scores(self, objectness_R: Tensor) -> Tensor:
+        """Scores (R,) if the class were certain."""
+        return self._calibrate(objectness_R.sqrt())
+
+    def _calibrate(self, scores: Tensor) -> Tensor:
+        """In place."""
         if self.calibration is None:
-            return scores_RC
+            return scores
         slope, offset = self.calibration
-        return scores_RC.logit_(eps=1e-6).mul_(slope).add_(offset).sigmoid_()
+        return scores.logit_(eps=1e-6).mul_(slope).add_(offset).sigmoid_()
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes in network pixels, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""

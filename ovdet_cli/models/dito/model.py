@@ -94,6 +94,8 @@ def _unit(x: Tensor, dim: int) -> Tensor:
 class Dito(OpenVocabularyDetector):
     """Pictures -> regions with an embedding of either ViT; embeddings x texts -> scores; boxes -> masks."""
 
+    CLASSIFIER = ("temperature",)
+
     def __init__(self, config: DitoConfig) -> None:
         super().__init__()
         self.config = config
@@ -177,14 +179,20 @@ class Dito(OpenVocabularyDetector):
         texts: Tensor,
         is_novel_C: Tensor | None = None,
         rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C + padding rows): centerness^3 x the detector's and the frozen ViT's probabilities, joined."""
         own = texts.view(-1, *texts.shape[-2:]).expand(2, -1, -1)
-        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature)
-        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01)
+        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature, class_of_P)
+        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01, class_of_P)
+        num_classes = own.shape[1] if class_of_P is None else int(class_of_P[-1]) + 1
         weights = (self.config.base_weight, self.config.novel_weight)
-        joined = join_scores(detector_RN, vlm_RN, is_novel_C, own.shape[1], weights, has_background=rows is not None)
+        joined = join_scores(detector_RN, vlm_RN, is_novel_C, num_classes, weights, has_background=rows is not None)
         return joined * regions.objectness_R[:, None].pow(self.config.objectness_power)
+
+    def best_scores(self, objectness_R: Tensor) -> Tensor:
+        """Scores (R,) if the class were certain."""
+        return objectness_R.pow(self.config.objectness_power)
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes on the canvas, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""

@@ -29,6 +29,8 @@ _RATIOS = (1.0, 0.5, 2.0)  # height / width
 class Fvlm(OpenVocabularyDetector):
     """Pictures -> regions with the heads' and CLIP's embedding; embeddings x texts -> scores; boxes -> masks."""
 
+    CLASSIFIER = ("temperature",)
+
     def __init__(self, config: FvlmConfig) -> None:
         super().__init__()
         self.config = config
@@ -85,14 +87,20 @@ class Fvlm(OpenVocabularyDetector):
         return Regions(clip_to_canvas(moved, _canvas_of(pyramid)), objectness_R, torch.stack((embeddings, vlm), dim=1))
 
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C + padding rows): the heads' and CLIP's probabilities, joined; objectness has no part in them."""
         own = texts.view(-1, *texts.shape[-2:]).expand(2, -1, -1)
-        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature)
-        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01)
+        detector_RN = row_logits(regions.features_RSD[:, 0], own[0], rows, 0.01 * self.temperature, class_of_P)
+        vlm_RN = row_logits(regions.features_RSD[:, 1], own[1], rows, 0.01, class_of_P)
+        num_classes = own.shape[1] if class_of_P is None else int(class_of_P[-1]) + 1
         weights = (self.config.base_weight, self.config.novel_weight)
-        return join_scores(detector_RN, vlm_RN, is_novel_C, own.shape[1], weights, has_background=rows is not None)
+        return join_scores(detector_RN, vlm_RN, is_novel_C, num_classes, weights, has_background=rows is not None)
 
     def predict_masks(self, pyramid: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
         """Boxes on the canvas, a tensor a picture -> mask probabilities (N, 28, 28) inside them."""

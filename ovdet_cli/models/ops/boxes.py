@@ -6,7 +6,9 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
+
+__all__ = ["box_iou", "clip_boxes", "decode_deltas", "suppress"]
 
 # detectron2's limit: a delta never enlarges a box more than 1000/16 times.
 _MAX_LOG_SCALE = math.log(1000.0 / 16)

@@ -1,17 +1,33 @@
 """Region scores of F-VLM's family (arXiv:2209.15639): a detector's and a frozen VLM's probabilities, joined."""
 
-# R regions, D embedding width, C classes, N text rows: background, classes, padding
+# R regions, D embedding width, P phrases, C classes, N text rows: background, classes, padding
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ovdet_cli.models.interface import TextRows
+from ovdet_cli.models.ops.phrases import best_phrases
 
 
-def row_logits(features_RD: Tensor, texts_CD: Tensor, rows: TextRows | None, temperature: float | Tensor) -> Tensor:
-    """Cosines of unit features with all text rows (R, N), divided by the temperature; texts of any length."""
-    table_ND = texts_CD if rows is None else rows.around(texts_CD)
-    return features_RD @ F.normalize(table_ND, dim=1).T / temperature
+def row_logits(
+    features_RD: Tensor,
+    texts_PD: Tensor,
+    rows: TextRows | None,
+    temperature: float | Tensor,
+    class_of_P: Tensor | None = None,
+) -> Tensor:
+    """Cosines of unit features with all text rows (R, N), divided by the temperature; texts of any length.
+
+    class_of_P: the class of each phrase, see `best_phrases`; None: each is a class.
+    """
+    cosines_RC = best_phrases(features_RD @ F.normalize(texts_PD, dim=1).T, class_of_P)
+    if rows is not None:
+        around_2D = F.normalize(torch.stack((rows.background_D, rows.empty_D)), dim=1)
+        background_R1, empty_R1 = (features_RD @ around_2D.T).split(1, dim=1)
+        padding = empty_R1.expand(-1, rows.num_padding(cosines_RC.shape[1]))
+        cosines_RC = torch.cat((background_R1, cosines_RC, padding), dim=1)
+    return cosines_RC / temperature
 
 
 def join_scores(

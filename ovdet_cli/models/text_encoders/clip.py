@@ -86,6 +86,11 @@ def convert_text_tower(source: Path, target: Path, name: str = "clip-vit-b-32") 
     write_safetensors({name: tensor.contiguous() for name, tensor in encoder._tower.state_dict().items()}, target)
 
 
+def clip_sentences(name: str) -> list[str]:
+    """A name in the 80 templates of CLIP's ImageNet classifier, as published."""
+    return [template(name) for template in open_clip.OPENAI_IMAGENET_TEMPLATES]
+
+
 def imagenet_sentences(name: str) -> list[str]:
     """A name in the 80 templates of CLIP's ImageNet classifier, in lower case."""
-    return [template(name).lower() for template in open_clip.OPENAI_IMAGENET_TEMPLATES]
+    return [sentence.lower() for sentence in clip_sentences(name)]

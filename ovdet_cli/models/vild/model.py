@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.anchors import anchor_shapes, grid_anchors
+from ovdet_cli.models.ops.phrases import best_phrases
 from ovdet_cli.models.ops.plus_one_boxes import clip_to_canvas, decode_plus_one
 from ovdet_cli.models.ops.pooling import sample_regions
 from ovdet_cli.models.ops.proposals import pick_proposals, suppressing
@@ -42,6 +43,8 @@ class ClipTower(nn.Module):
 
 class Vild(OpenVocabularyDetector):
     """Pictures -> regions with one or two embeddings; embeddings x texts -> scores; boxes -> masks."""
+
+    CLASSIFIER = ("background",)
 
     def __init__(self, config: VildConfig) -> None:
         super().__init__()
@@ -102,7 +105,12 @@ class Vild(OpenVocabularyDetector):
         )
 
     def classify(
-        self, regions: Regions, texts: Tensor, is_novel_C: Tensor | None = None, rows: TextRows | None = None
+        self,
+        regions: Regions,
+        texts: Tensor,
+        is_novel_C: Tensor | None = None,
+        rows: TextRows | None = None,
+        class_of_P: Tensor | None = None,
     ) -> Tensor:
         """Scores (R, C): the text tower's probabilities beside the learned background; with an image tower, joined.
 
@@ -113,11 +121,13 @@ class Vild(OpenVocabularyDetector):
         background_1D = F.normalize(self.background, dim=0)[None]
         # Both towers have the same texts; a checkpoint's own are there once.
         own = texts.view(-1, *texts.shape[-2:]).expand(regions.features_RSD.shape[1], -1, -1)
-        logits = regions.features_RSD[:, 0] @ torch.cat((background_1D, own[0])).T
-        text_RC = (self.config.temperature * logits).softmax(dim=1)[:, 1:]
+        sure_RP = regions.features_RSD[:, 0] @ own[0].T
+        cosines = torch.cat((regions.features_RSD[:, 0] @ background_1D.T, best_phrases(sure_RP, class_of_P)), dim=1)
+        text_RC = (self.config.temperature * cosines).softmax(dim=1)[:, 1:]
         if self.image_tower is None:
             return text_RC
-        image_RC = (self.config.temperature * regions.features_RSD[:, 1] @ own[1].T).softmax(dim=1)
+        image_RP = self.config.temperature * regions.features_RSD[:, 1] @ own[1].T
+        image_RC = best_phrases(image_RP, class_of_P).softmax(dim=1)
         is_novel_C = texts.new_zeros(text_RC.shape[1]).bool() if is_novel_C is None else is_novel_C
         return (text_RC * image_RC * torch.where(is_novel_C, image_RC, text_RC)).pow_(1.0 / 3)
 

@@ -1,0 +1,1 @@
+"""Pictures -> embeddings in the space of their captions."""
