@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ovdet_cli.cli import console, vocab_cache, vocab_lint
+from ovdet_cli.cli import choices, console, vocab_cache, vocab_lint
 from ovdet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,26 +46,75 @@ def show(
     from ovdet_cli.detector.detector import choose_model
     from ovdet_cli.detector.familiarity import acquaint
     from ovdet_cli.detector.text_tower import TextTower
+    from ovdet_cli.vocabulary.entry_writer import plain_entry
 
     spec = choose_model(model, None)
-    names = _vocabulary(vocab, classes).names
+    words = _vocabulary(vocab, classes)
+    names = words.names
+    said = [plain_entry(entry, Path.cwd()) for entry in words.entries]
     # Only the built-in model's tower was taught the difference; others need not be here for the list.
     known = acquaint(names, spec, TextTower(spec).encoder) if spec.knows else None
     if json:
-        rows: list[dict[str, Any]] = [{"class_id": i, "name": name} for i, name in enumerate(names)]
+        rows: list[dict[str, Any]] = [{"class_id": i, **settings} for i, settings in enumerate(said)]
         for row, word in zip(rows, known or (), strict=False):
             row |= {"familiarity": word.familiarity, "is_familiar": word.is_familiar, "nearest": word.nearest}
         console.print_json({"model": spec.name, "names": rows})
         return
     if known is None:
-        console.print_table(None, ("class_id", "name"), list(enumerate(names)))
+        header, told = _settings_column(said)
+        console.print_table(None, ("class_id", "name", *header), [(i, n, *told[i]) for i, n in enumerate(names)])
         console.say(f"{spec.name}'s text tower cannot tell which words it has learnt something for")
         return
     marks = ["yes" if word.is_familiar else "no" for word in known]
-    table = [(i, w.name, mark, w.familiarity, w.nearest) for i, (w, mark) in enumerate(zip(known, marks, strict=True))]
-    console.print_table(None, ("class_id", "name", "familiar", "how much", "nearest class"), table)
+    header, told = _settings_column(said)
+    table = [
+        (i, w.name, mark, w.familiarity, w.nearest, *told[i])
+        for i, (w, mark) in enumerate(zip(known, marks, strict=True))
+    ]
+    console.print_table(None, ("class_id", "name", "familiar", "how much", "nearest class", *header), table)
     if strange := marks.count("no"):
         console.warn(f"{strange} of {len(names)} names unlike anything the {spec.name} model has learnt")
+
+
+@app.command(context_settings=_HELP)
+def embed(
+    vocab: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE|NAME]", help="A vocabulary file, or a built-in list.", show_default=False),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="A,B", help='Words between commas: "cat,hot dog".')
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="Whose text tower. Default: the model of `ovdet models use`."
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: a .safetensors file.")
+    ] = Path("words.safetensors"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write an existing file anew.")] = False,
+) -> None:
+    """Embed a vocabulary once into a file that --vocab takes in place of words: no text tower is needed then.
+
+    Example: ovdet vocab embed words.yaml --model detic-swin-b -o words.safetensors
+    """
+    from ovdet_cli.detector.detector import choose_model
+    from ovdet_cli.detector.text_tower import TextTower
+    from ovdet_cli.detector.words import embed_vocabulary
+    from ovdet_cli.vocabulary.embedded import write_embedded
+
+    if output.suffix.lower() != ".safetensors":
+        raise UsageError(f"-o {output}: the file's name must end in .safetensors")
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; name another file, or write it anew with --overwrite")
+    words = _vocabulary(vocab, classes)
+    spec = choose_model(model, None)
+    vectors = choices.offering_pull(lambda: embed_vocabulary(words, TextTower(spec)))
+    write_embedded(output, words.entries, vectors)
+    phrases, width = vectors.vectors_PD.shape
+    console.say(f"{output}: {len(words)} classes, {phrases} phrases, {width} wide, for {spec.text_encoder}")
 
 
 @app.command(context_settings=_HELP)
@@ -98,6 +147,21 @@ def merge(
 
 
 app.command("lint", context_settings=_HELP)(vocab_lint.lint)
+
+
+def _settings_column(said: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A column for what the file says of each class, where it says anything."""
+    if all(len(settings) == 1 for settings in said):
+        return (), [()] * len(said)
+    shown = [
+        "; ".join(
+            f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in settings.items()
+            if key != "name"
+        )
+        for settings in said
+    ]
+    return ("settings",), [(text,) for text in shown]
 
 
 def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary":

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ovdet_cli.detector.example_tower import ExampleTower
 from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.media.images import read_image
 from ovdet_cli.vocabulary.entry import Entry, Example
+from ovdet_cli.vocabulary.prompts import fill_templates
 
 Phrases = list[np.ndarray]
 """Unit vectors float32 (P of the class, D), one array a class."""
@@ -16,8 +18,6 @@ Phrases = list[np.ndarray]
 
 def embed_entries(entries: Sequence[Entry], tower: TextTower) -> Phrases:
     """The phrases of each entry: its name and aliases, or their mean, each averaged with its examples."""
-    from ovdet_cli.vocabulary.prompts import fill_templates
-
     groups, names = [], []
     for entry in entries:
         for phrase in entry.phrases:
@@ -39,8 +39,6 @@ def _embed_examples(entries: Sequence[Entry], tower: TextTower) -> list[np.ndarr
     """The mean of each entry's examples, a unit vector (D,), or None where it has none."""
     if not any(entry.examples for entry in entries):
         return [None] * len(entries)
-    from ovdet_cli.detector.example_tower import ExampleTower
-
     pictures = ExampleTower(tower.spec)
     means: list[np.ndarray | None] = []
     for entry in entries:

@@ -25,6 +25,7 @@ from ovdet_cli.models.spec import OFFICIAL, VILD_DEMO, ModelSpec
 from ovdet_cli.models.vild.demo import BACKGROUND
 from ovdet_cli.models.zoo import embeddings_of
 from ovdet_cli.vocabulary.embed import check_embeddings, published_embeddings, read_embeddings
+from ovdet_cli.vocabulary.embedded import PhraseVectors
 from ovdet_cli.vocabulary.entry import Entry
 from ovdet_cli.vocabulary.vocabulary import MODEL, Part, Vocabulary, lvis_rare
 
@@ -312,6 +313,13 @@ def prepare_words(
         classes=rules,
         thresholds_C=thresholds_C,
     )
+
+
+def embed_vocabulary(vocabulary: Vocabulary, tower: TextTower) -> PhraseVectors:
+    """The phrases of every class as vectors, to be kept in a file; children are found again when it is used."""
+    found = [own for part in vocabulary.parts for own in _embed_part(part, tower)[0]]
+    class_of_P = np.repeat(np.arange(len(found)), [len(own) for own in found])
+    return PhraseVectors(np.concatenate(found), class_of_P, tower.spec.text_encoder, "the words")
 
 
 def _embed_part(part: Part, tower: TextTower) -> tuple[np.ndarray | list[np.ndarray], str]:

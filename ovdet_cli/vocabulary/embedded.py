@@ -1,13 +1,14 @@
 """A vocabulary with its vectors in one safetensors file, as `ovdet vocab embed` writes it and `--vocab` takes it.
 
 The file holds "embeddings", float32 (P, D), a row a phrase; "class_of", int64 (P,), the class of each; and, as text
-beside them, the classes as a vocabulary file in JSON and the text tower that made the vectors.
+beside them, the classes as a vocabulary file in JSON has them and the text tower that made the vectors.
 """
 
 # C classes, P phrases, D embedding width
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ovdet_cli.errors import OutputError, VocabularyError
+from ovdet_cli.vocabulary.entry import Entry
+from ovdet_cli.vocabulary.entry_file import read_entries
+from ovdet_cli.vocabulary.entry_writer import plain_entry
 
 FORMAT = "ovdet-vocabulary/1"
 
@@ -42,9 +46,10 @@ class PhraseVectors:
         return np.split(self.vectors_PD, np.searchsorted(self.class_of_P, np.arange(1, num_classes)))
 
 
-def write_embedded(path: Path, classes: str, vectors: PhraseVectors) -> None:
-    """classes: the text of a vocabulary file in JSON. OutputError where the file cannot be written; atomic."""
-    facts = {"format": FORMAT, "classes": classes, "text_encoder": vectors.text_encoder}
+def write_embedded(path: Path, entries: Sequence[Entry], vectors: PhraseVectors) -> None:
+    """Classes with their vectors, which hold their examples already; atomic. OutputError: it cannot be written."""
+    classes = [plain_entry(replace(entry, examples=()), path.parent) for entry in entries]
+    facts = {"format": FORMAT, "classes": json.dumps(classes), "text_encoder": vectors.text_encoder}
     tensors: dict[str, np.ndarray] = {
         "embeddings": vectors.vectors_PD.astype(np.float32),
         "class_of": vectors.class_of_P.astype(np.int64),
@@ -58,7 +63,7 @@ def write_embedded(path: Path, classes: str, vectors: PhraseVectors) -> None:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def read_embedded(path: Path) -> tuple[str, PhraseVectors]:
+def read_embedded(path: Path) -> tuple[tuple[Entry, ...], PhraseVectors]:
     """What `write_embedded` wrote; VocabularyError for any other file."""
     try:
         with safe_open(path, framework="np") as file:
@@ -74,19 +79,27 @@ def read_embedded(path: Path) -> tuple[str, PhraseVectors]:
         raise VocabularyError(f"cannot read the vocabulary {path}: no such file") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise VocabularyError(f"{path} is no vocabulary with vectors, or is damaged: {error}") from error
-    try:
-        count = len(json.loads(classes)["classes"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise VocabularyError(f"{path}: its list of classes is damaged: {error}") from error
+    entries = _read_classes(classes, path)
     is_whole = (
         vectors.ndim == 2
         and vectors.dtype == np.float32
         and class_of.shape == (len(vectors),)
         and class_of.dtype == np.int64
         and np.isfinite(vectors).all()
-        and np.array_equal(np.unique(class_of), np.arange(count))
+        and np.array_equal(np.unique(class_of), np.arange(len(entries)))
         and bool((np.diff(class_of) >= 0).all())
     )
     if not is_whole:
-        raise VocabularyError(f"{path}: its vectors are not those of its {count} classes: it is damaged")
-    return classes, PhraseVectors(vectors, class_of, text_encoder, str(path))
+        raise VocabularyError(f"{path}: its vectors are not those of its {len(entries)} classes: it is damaged")
+    return entries, PhraseVectors(vectors, class_of, text_encoder, str(path))
+
+
+def _read_classes(text: str, path: Path) -> tuple[Entry, ...]:
+    """The classes as they were written; lists of bare names may hold one twice, which a vocabulary file may not."""
+    try:
+        rows = json.loads(text)
+        said = [row for row in rows if set(row) != {"name"}]
+        read = iter(read_entries(json.dumps(said).encode(), str(path), ".json", path.parent) if said else ())
+        return tuple(next(read) if set(row) != {"name"} else Entry(str(row["name"])) for row in rows)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise VocabularyError(f"{path}: its list of classes is damaged: {error}") from error

@@ -338,7 +338,7 @@ def _is_word(word: str) -> bool:
     lists = _lists()
     if word in lists.known:
         return True
-    # A word of which a form is known, though not one that lacks its last letter ("lizar", "compas").
+    # A word of which a form is known, though not one that lacks its last letter ("custar", "compas").
     forms = (word + "ed", word + "ing", word + "d" * word.endswith("e"), word + "s" * (not word.endswith("s")))
     if any(form in lists.known for form in (*_stems(word), *forms)):
         return True

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ovdet_cli.errors import VocabularyError
-from ovdet_cli.vocabulary.embedded import PhraseVectors
+from ovdet_cli.vocabulary.embedded import PhraseVectors, read_embedded
 from ovdet_cli.vocabulary.entry import Entry
 from ovdet_cli.vocabulary.entry_file import ENTRY_SUFFIXES, read_entries
 from ovdet_cli.vocabulary.nodes import decode_text
@@ -87,8 +87,13 @@ class Vocabulary:
     def from_file(cls, path: Path) -> "Vocabulary":
         """A UTF-8 file: classes with their settings where its suffix is one of ENTRY_SUFFIXES, else a name a line.
 
+        A `.safetensors` file of `ovdet vocab embed` brings the vectors of its classes along.
+
         There, blank lines, lines that start with `#`, and what follows a `#` between blanks do not count.
         """
+        if path.suffix.lower() == ".safetensors":
+            entries, vectors = read_embedded(path)
+            return cls(parts=[Part(tuple(entry.name for entry in entries), entries=entries, vectors=vectors)])
         data = read_file(path)
         if (suffix := path.suffix.lower()) in ENTRY_SUFFIXES:
             entries = read_entries(data, str(path), suffix, path.parent)
@@ -130,8 +135,11 @@ class Vocabulary:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the names in order."""
-        return hashlib.sha256("\0".join(self.names).encode("utf-8", "surrogatepass")).hexdigest()
+        """Hash of the names in order, and of what a file says of them."""
+        text = "\0".join(self.names)
+        if any(part.entries for part in self.parts):
+            text += repr(self.entries)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def duplicates(self) -> list[str]:
         """Names of a person's own words that stand more than once, in order of first appearance."""

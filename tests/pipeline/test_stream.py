@@ -28,9 +28,7 @@ class ShadeDetector:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def analyse(
-        self, images: Sequence[np.ndarray], words: object, keep: object
-    ) -> list[tuple[Detections, None]]:
+    def analyse(self, images: Sequence[np.ndarray], words: object, keep: object) -> list[tuple[Detections, None]]:
         self.batches.append(len(images))
         if any(image[0, 0, 0] == 255 for image in images):
             raise DeviceError("does not hold one picture")
@@ -49,9 +47,7 @@ def stream(steps: list[Step]) -> Generator[Step, None, None]:
 
 def test_an_error_of_the_detector_ends_every_stage(tmp_path: Path) -> None:
     class Broken:
-        def analyse(
-        self, images: Sequence[np.ndarray], words: object, keep: object
-    ) -> list[tuple[Detections, None]]:
+        def analyse(self, images: Sequence[np.ndarray], words: object, keep: object) -> list[tuple[Detections, None]]:
             raise KeyError("broken")
 
     for i in range(30):

@@ -150,7 +150,7 @@ def test_what_is_one_name(phrase):
         ("motercicle", "motorcycle"),
         ("safety_helmit", "safety_helmet"),
         ("hlemet", "helmet"),
-        ("lizar", "lizard"),
+        ("custar", "custard"),
         ("compas", "compass"),
     ],
 )

@@ -17,7 +17,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as V
 
 from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, write_safetensors
-from ovdet_cli.models.text_encoders.clip import _ARCHITECTURES
+from ovdet_cli.models.text_encoders.clip import ARCHITECTURES
 
 _HEAD_WIDTH = 64
 _PATCHLESS_HEADS = 32  # the pooled map of a ResNet is so many times its stem wide
@@ -40,7 +40,7 @@ class ClipImageEncoder:
     """Pictures -> unit vectors of one of CLIP's picture towers, which goes by its text tower's name in the zoo."""
 
     def __init__(self, tensors: Mapping[str, Tensor], origin: str, name: str = "clip-vit-b-32") -> None:
-        config = open_clip.get_model_config(_ARCHITECTURES[name])
+        config = open_clip.get_model_config(ARCHITECTURES[name])
         self.embedding = int(config["embed_dim"])
         self.side = int(config["vision_cfg"]["image_size"])
         self._tower = _build_tower(config["vision_cfg"], self.embedding).eval()

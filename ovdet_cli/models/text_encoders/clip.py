@@ -12,7 +12,7 @@ from torch import Tensor
 from ovdet_cli.models.checkpoint import KeyMap, load_weights, read_checkpoint, write_safetensors
 
 # OpenAI trained with the quick GELU, x * sigmoid(1.702 x); the exact one gives other embeddings.
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "clip-vit-b-32": "ViT-B-32-quickgelu",
     "clip-rn50": "RN50-quickgelu",
     "clip-rn50x4": "RN50x4-quickgelu",
@@ -34,7 +34,7 @@ class ClipTextEncoder:
     """Sentences -> unit vectors of one of CLIP's text towers, which goes by its name in the zoo."""
 
     def __init__(self, tensors: Mapping[str, Tensor], origin: str, name: str = "clip-vit-b-32") -> None:
-        config = open_clip.get_model_config(_ARCHITECTURES[name])
+        config = open_clip.get_model_config(ARCHITECTURES[name])
         text = config["text_cfg"]
         self.embedding = int(config["embed_dim"])
         self._tower = TextTransformer(
@@ -47,7 +47,7 @@ class ClipTextEncoder:
             act_layer=QuickGELU,
         ).eval()
         load_weights(self._tower, tensors, KEY_MAP, origin)
-        self._tokenizer = open_clip.get_tokenizer(_ARCHITECTURES[name])
+        self._tokenizer = open_clip.get_tokenizer(ARCHITECTURES[name])
         self.context = int(text["context_length"])
 
     @classmethod

@@ -13,7 +13,7 @@ from torchvision.transforms import functional as V
 
 from ovdet_cli.errors import ModelError
 from ovdet_cli.models.image_encoders.clip import (
-    _ARCHITECTURES,
+    ARCHITECTURES,
     ClipImageEncoder,
     _build_tower,
     convert_image_tower,
@@ -152,7 +152,7 @@ def test_a_picture_that_is_a_view_may_be_encoded(encoder):
 
 @pytest.mark.parametrize("name", ["clip-vit-b-32", "clip-rn50", "clip-rn50x4", "clip-rn50x16"])
 def test_the_layout_is_open_clips(name):
-    config = open_clip.get_model_config(_ARCHITECTURES[name])
+    config = open_clip.get_model_config(ARCHITECTURES[name])
     with torch.device("meta"):
         ours = _build_tower(config["vision_cfg"], config["embed_dim"])
         theirs = open_clip.CLIP(**config).visual
