@@ -59,6 +59,8 @@ def _print_tables(tables: "RunTables", top: int) -> None:
     totals = {name: value for name, value in _plain_rows(tables.totals)[0].items() if value is not None}
     console.print_table(None, ["total", ""], [[name.replace("_", " "), value] for name, value in totals.items()])
     _print_top("Labels", tables.labels[_LABEL_COLUMNS], top)
+    if len(tables.parents):
+        _print_top("Parents", tables.parents, top)
     _print_top("Sources", tables.sources, top)
     if len(tables.failures):
         _print_top("Failures", tables.failures, top)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ class RunTables:
     """The summary of one run or several.
 
     A frame is a picture or an analysed video frame. Only detections that were drawn count: those with score above
-    the run's own `threshold` setting; all of them where run.json names none.
+    the run's own `threshold` setting, or the one that its vocabulary gives their class; all where run.json names none.
     """
 
     labels: pd.DataFrame
@@ -36,6 +37,10 @@ class RunTables:
     """One row: pictures and video_frames (those that did not fail), failed, detections, labels, frames_with_detections,
     coverage (its share of the frames that did not fail, in [0, 1]; missing if there are none)."""
 
+    parents: pd.DataFrame
+    """One row a broader class of the vocabulary of which something narrower, or it itself, was found, the most frequent
+    first: parent, detections, frames (that hold one or more of them), share, labels (how many different ones)."""
+
 
 def summarise(*runs: Run) -> RunTables:
     """The summary tables; of several runs together, each source beginning with its run's folder."""
@@ -48,7 +53,11 @@ def summarise(*runs: Run) -> RunTables:
     detections = detections.reset_index(drop=True)
     failures = frames.loc[frames["status"] == "error", ["source", "index", "error"]].reset_index(drop=True)
     return RunTables(
-        _label_table(frames, detections), _source_table(frames, detections), failures, _totals(frames, detections)
+        _label_table(frames, detections),
+        _source_table(frames, detections),
+        failures,
+        _totals(frames, detections),
+        _parent_table(frames, detections, [entry for run in runs for entry in _classes(run)]),
     )
 
 
@@ -89,7 +98,50 @@ def _drawn(run: Run) -> pd.DataFrame:
     settings = run.info.get("settings")
     threshold = settings.get("threshold") if isinstance(settings, dict) else None
     detections = run.detections
-    return detections if threshold is None else detections[detections["score"] > np.float32(threshold)]
+    if threshold is None:
+        return detections
+    own = {entry["name"]: entry["threshold"] for entry in _classes(run) if "threshold" in entry}
+    cut = detections["label"].map(own).fillna(threshold).to_numpy(np.float32) if own else np.float32(threshold)
+    return detections[detections["score"] > cut]
+
+
+def _classes(run: Run) -> list[dict[str, Any]]:
+    """What the vocabulary file of a run says of its classes."""
+    vocabulary = run.info.get("vocabulary")
+    classes = vocabulary.get("classes") if isinstance(vocabulary, dict) else None
+    return [entry for entry in classes or () if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
+
+
+def _parent_table(frames: pd.DataFrame, detections: pd.DataFrame, classes: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    parents: dict[str, set[str]] = {}
+    for entry in classes:
+        above = entry.get("parent", ())
+        parents.setdefault(entry["name"], set()).update([above] if isinstance(above, str) else above)
+    groups = {name for names in parents.values() for name in names}
+    pairs = [
+        (label, group)
+        for label in detections["label"].unique()
+        for group in (_ancestors(label, parents) | {label}) & groups
+    ]
+    found = detections.merge(pd.DataFrame(pairs, columns=["label", "parent"], dtype="str"), on="label")
+    by_parent = found.groupby("parent", sort=True)
+    table = pd.DataFrame({"detections": by_parent.size()})
+    table["frames"] = found.drop_duplicates(["parent", "source", "index"]).groupby("parent").size()
+    table["share"] = table["frames"] / (frames["status"] == "ok").sum()
+    table["labels"] = by_parent["label"].nunique()
+    table = table.astype({"detections": "int64", "frames": "int64", "share": "float64", "labels": "int64"})
+    return table.sort_values("detections", ascending=False, kind="stable").reset_index()
+
+
+def _ancestors(label: str, parents: dict[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = list(parents.get(label, ()))
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            ahead += parents.get(name, ())
+    return found
 
 
 def _label_table(frames: pd.DataFrame, detections: pd.DataFrame) -> pd.DataFrame:

@@ -145,7 +145,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path, items):
 def test_the_tables_as_files(tmp_path, items):
     tables = summarise(write_run(tmp_path / "run", items))
     paths = write_tables(tables, tmp_path / "deep" / "report")
-    assert [path.name for path in paths] == ["labels.csv", "sources.csv", "failures.csv", "totals.csv"]
+    assert [path.name for path in paths] == ["labels.csv", "sources.csv", "failures.csv", "totals.csv", "parents.csv"]
     assert paths[0].read_bytes().decode().splitlines()[:2] == [
         "label,detections,frames,share,score_min,score_q25,score_median,score_q75,score_max,first_source",
         "cat,4,2,0.5,0.4,0.55,0.65,0.725,0.8,b.jpg",
@@ -165,3 +165,24 @@ def test_summarise_needs_no_more_than_what_a_run_says(tmp_path, items):
     run = write_run(tmp_path, items)
     stand_in = SimpleNamespace(info={}, frames=run.frames, detections=run.detections, folder=tmp_path)
     pd.testing.assert_frame_equal(summarise(stand_in).labels, summarise(run).labels)
+
+
+def test_classes_have_thresholds_and_parents_of_their_own(tmp_path, items):
+    run = write_run(tmp_path, items, {"threshold": 0.65})
+    classes = [
+        {"name": "cat", "threshold": 0.35, "parent": ["pet"]},
+        {"name": "dog", "parent": "pet"},
+        {"name": "pet", "parent": ["animal", "pet"]},
+    ]
+    (tmp_path / "run.json").write_bytes(
+        orjson.dumps({"settings": {"threshold": 0.65}, "vocabulary": {"classes": classes}})
+    )
+    tables = summarise(run)
+    assert tables.labels[["label", "detections"]].to_numpy().tolist() == [["cat", 4], ["dog", 2]]
+    assert tables.parents.to_numpy().tolist() == [["animal", 6, 3, 0.75, 2], ["pet", 6, 3, 0.75, 2]]
+
+
+def test_without_parents_the_table_is_empty(tmp_path, items):
+    table = summarise(write_run(tmp_path, items)).parents
+    assert table.columns.tolist() == ["parent", "detections", "frames", "share", "labels"]
+    assert len(table) == 0
