@@ -53,6 +53,18 @@ def test_the_main_command_works_on_the_samples(workplace: Path) -> None:
     assert (frames["source"] == "clip.mp4").sum() == 10
 
 
+def test_the_index_is_asked_as_shown(workplace: Path) -> None:
+    (shown,) = (block for block in blocks("bash") if "ovdet query" in block)
+    index, *queries = shown.strip().splitlines()
+    environment = {**os.environ, "OVDET_HOME": str(workplace / "home"), "OVDET_OFFLINE": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    for command in (f"{index} --every 10 --render none", *queries):
+        done = subprocess.run(command, shell=True, cwd=workplace, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert len(load_run(workplace / "new-words").detections) > 10
+    assert (workplace / "matches.png").stat().st_size > 10_000
+
+
 def test_the_python_lines_work(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     (code,) = blocks("python")
@@ -82,8 +94,10 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_every_command_line_is_known() -> None:
     """Options that the README names exist."""
     shown = "".join(
-        subprocess.run([sys.executable, "-m", "ovdet_cli", command, "--help"], capture_output=True, text=True).stdout
-        for command in ("detect", "eval", "train")
+        subprocess.run(
+            [sys.executable, "-m", "ovdet_cli", *command.split(), "--help"], capture_output=True, text=True
+        ).stdout
+        for command in ("detect", "query", "eval", "train", "vocab cache")
     )
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in shown, f"{option} is in no command's --help"

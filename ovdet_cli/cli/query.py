@@ -3,6 +3,7 @@
 import re
 import sys
 from contextlib import ExitStack
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,6 +145,8 @@ def query(
     index = Index(run)
     part = _where(where or [])
     is_look = output is None and not count
+    if sheet is not None and _is_in(sheet, run):
+        raise UsageError(f"a query never writes into the run it asks ({run}): name another --sheet")
     rules = {
         "threshold": record_threshold if record_threshold is not None else threshold,
         "nms_iou": nms,
@@ -170,14 +173,16 @@ def query(
             telling.say_duplicates(words.vocabulary)
             telling.say_unfamiliar(words)
     cut = asker.rules.threshold if threshold is None else threshold
-    if record_threshold is not None:
-        words = words.recorded_above(record_threshold)
+    if threshold is None and not is_look and like is None:
+        cut = max(cut, _threshold_of(index))
+    if record_threshold is not None or asker.rules.threshold < cut:
+        words = words.recorded_above(asker.rules.threshold)
     _say_limits(index, asker, words, is_look=is_look or like is not None)
     with ExitStack() as stack:
         folder = None
         if output not in (None, "-"):
             target = Path(str(output))
-            if target.resolve().is_relative_to(run.resolve()):
+            if _is_in(target, run):
                 raise UsageError(f"a query never writes into the run it asks ({run}): name another folder with -o")
             folder = stack.enter_context(RunFolder(target, overwrite=overwrite))
         job = QueryJob(
@@ -202,7 +207,7 @@ def query(
         if count:
             _print_counts(job, as_json=json)
         elif is_look:
-            _look(job, None if no_sheet else sheet or _sheet_name(words), as_json=json, is_quiet=quiet)
+            _look(job, None if no_sheet else sheet or _sheet_name(words, run), as_json=json, is_quiet=quiet)
         else:
             _write(job, as_json=json, is_quiet=quiet)
 
@@ -236,8 +241,14 @@ def _asker(index: "Index", rules: dict[str, Any], post: str | None) -> "Asker":
     return asker
 
 
+def _threshold_of(index: "Index") -> float:
+    """Above what the run drew and counted; its records may hold weaker ones."""
+    noted = index.facts.get("threshold")
+    return float(noted) if isinstance(noted, int | float) else 0.0
+
+
 def _where(conditions: list[str]) -> "Where":
-    """--where's conditions; `,` joins several in one."""
+    """--where's conditions."""
     from ovdet_cli.media.sampling import parse_time
     from ovdet_cli.pipeline.query import Where
 
@@ -261,17 +272,18 @@ def _sampling_of(run: Path) -> "Sampling":
     from fractions import Fraction
 
     from ovdet_cli.media.sampling import Sampling
-    from ovdet_cli.results.runs import load_run
+    from ovdet_cli.pipeline.folder import RUN_FILE
+
+    def exact(value: float | None) -> "Fraction | None":
+        # run.json rounds 30000/1001 and 0.1 to the next float; what was typed is the plainest number there.
+        return None if value is None else Fraction(value).limit_denominator(10**6)
 
     try:
-        settings = load_run(run).info.get("settings", {})
-    except RecordError:  # records may be gone; the index stands for itself
-        settings = {}
-
-    def exact(name: str) -> "Fraction | None":
-        return None if settings.get(name) is None else Fraction(settings[name])
-
-    return Sampling(settings.get("every") or 1, exact("fps"), exact("start_s"), exact("end_s"))
+        settings = loads((run / RUN_FILE).read_text(encoding="utf-8"))["settings"]
+        times = [exact(settings[name]) for name in ("fps", "start_s", "end_s")]
+        return Sampling(settings["every"] or 1, *times)
+    except (OSError, ValueError, KeyError, TypeError, UsageError):  # it may be gone; the index stands for itself
+        return Sampling()
 
 
 def _example(
@@ -281,6 +293,7 @@ def _example(
     from ovdet_cli.detector.detector import Detector
     from ovdet_cli.detector.words import name_alone
     from ovdet_cli.media.images import read_image
+    from ovdet_cli.models.spec import Canvas
     from ovdet_cli.vocabulary.entry_values import split_box
 
     path, box = split_box(like)
@@ -297,7 +310,7 @@ def _example(
     size = index.facts.get("size", {})
 
     def load() -> Detector:
-        is_canvas = size.get("short_side") == size.get("max_size")
+        is_canvas = isinstance(asker.spec.preprocess, Canvas)  # a square, whose one side is set
         return Detector(
             asker.spec.name,
             weights=weights,
@@ -394,7 +407,15 @@ def _look(job: "QueryJob", sheet: Path | None, *, as_json: bool, is_quiet: bool)
             console.warn(f"{telling.count(missing, 'picture')} of the sheet could not be read again")
 
 
-def _sheet_name(words: "Words") -> Path:
-    """A name in this folder that is plainly ours."""
+def _sheet_name(words: "Words", run: Path) -> Path | None:
+    """A name in this folder that is plainly ours; None where this folder is the run's."""
     slug = re.sub(r"[^\w]+", "-", words.names[0]).strip("-")[:40] or "matches"
-    return Path(f"ovdet-{slug}.jpg")
+    name = Path(f"ovdet-{slug}.jpg")
+    if not _is_in(name, run):
+        return name
+    console.warn("no contact sheet: a query never writes into the run it asks; name --sheet FILE elsewhere")
+    return None
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

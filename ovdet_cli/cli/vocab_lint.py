@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ovdet_cli.detector.text_tower import TextTower
     from ovdet_cli.models.spec import ModelSpec
-    from ovdet_cli.vocabulary.lint import Finding
+    from ovdet_cli.vocabulary.findings import Finding
     from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 _SHOWN = 20  # findings of a kind in the table
@@ -77,6 +77,7 @@ class _Result:
 
 def _look(vocabulary: "Vocabulary", spec: "ModelSpec", threshold: float) -> _Result:
     from ovdet_cli.vocabulary.lint import check_entries, check_lengths, distinct_phrases, token_counter
+    from ovdet_cli.vocabulary.prompts import fill_templates
 
     entries = vocabulary.entries
     result = _Result(check_entries(entries))
@@ -91,7 +92,10 @@ def _look(vocabulary: "Vocabulary", spec: "ModelSpec", threshold: float) -> _Res
         return result
     try:
         tower = _tower(spec)
-        vectors = tower.embed(list(places))
+        sentences = [
+            fill_templates(entries[place].templates or (spec.prompt,), phrase) for phrase, place in places.items()
+        ]
+        vectors = tower.embed_sentences(sentences, list(places))
         _compare(vocabulary, tower, places, vectors, threshold, result)
     except MissingAssetError as error:
         result.left_out.append(f"the checks on text vectors, as {error}")
@@ -134,7 +138,7 @@ def _find_unfamiliar(
     vocabulary: "Vocabulary", places: dict[str, int], tower: "TextTower"
 ) -> "tuple[list[Finding], int]":
     from ovdet_cli.detector.familiarity import TaughtEncoder, acquaint
-    from ovdet_cli.vocabulary.lint import Finding
+    from ovdet_cli.vocabulary.findings import Finding
     from ovdet_cli.vocabulary.prompts import fill_prompts
 
     encoder, spec = tower.encoder, tower.spec

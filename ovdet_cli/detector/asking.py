@@ -17,7 +17,7 @@ from ovdet_cli.detector.choosing import Chooser, finish
 from ovdet_cli.detector.precision import exact_float32
 from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.detector.words import WordMaker, Words
-from ovdet_cli.errors import ModelError
+from ovdet_cli.errors import ModelError, UsageError
 from ovdet_cli.models import store
 from ovdet_cli.models.architectures import architecture_of
 from ovdet_cli.models.checkpoint import read_checkpoint
@@ -35,10 +35,13 @@ class Asker:
     """The half of a detector that scores regions, with its few weights alone.
 
     spec: the model that saw the pictures. tensors: those of `Detector.classifier_tensors`; ModelError if they do not
-    fit. rules, post: how scored regions become detections.
+    fit. rules, post: how scored regions become detections; UsageError for rules that the model does not know.
     """
 
     def __init__(self, spec: ModelSpec, tensors: Mapping[str, Tensor], rules: Rules, post: str = OFFICIAL) -> None:
+        if post != OFFICIAL and post not in spec.posts:
+            known = ", ".join((OFFICIAL, *spec.posts))
+            raise UsageError(f"{spec.name} knows no rules called {post!r}; it knows {known}")
         self.spec = spec
         self.rules = rules
         self.post = post

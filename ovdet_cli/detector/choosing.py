@@ -13,7 +13,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.words import Words
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
-from ovdet_cli.models.ops.selection import Candidates, find_candidates, keep_best
+from ovdet_cli.models.ops.selection import Candidates, find_candidates, keep_allowed, keep_best
 from ovdet_cli.models.spec import OFFICIAL, Rules
 from ovdet_cli.models.vild.demo import select_as_demo
 
@@ -67,7 +67,7 @@ class Chooser:
         worth = torch.nonzero(self._model.best_scores(regions.objectness_R) > lowest).squeeze(1)
         areas_R = None
         if words.classes is not None:
-            areas_R = (in_picture_R4[:, 2:] - in_picture_R4[:, :2]).clamp(min=0).prod(dim=1)
+            areas_R = areas(in_picture_R4)
         found = []
         for rows in worth.split(max(_AT_ONCE // words.num_columns, 1)) if len(worth) else [worth]:
             part = regions.select(rows)
@@ -102,8 +102,18 @@ class Chooser:
         rows, class_ids, scores = select_as_demo(
             regions, in_picture_R4, words.texts, words.background_D, self.rules.max_detections
         )
+        if words.class_of_P is not None:  # the nearest phrase names its class
+            class_ids = words.class_of_P[class_ids]
+        named = (rows, class_ids, scores)
+        if words.classes is not None:
+            return keep_allowed(named, self.rules.threshold, words.classes, areas(in_picture_R4[rows]))
         kept = scores > self.rules.threshold
         return rows[kept], class_ids[kept], scores[kept]
+
+
+def areas(boxes_R4: Tensor) -> Tensor:
+    """Square pixels of boxes, float32 (R,)."""
+    return (boxes_R4[:, 2:] - boxes_R4[:, :2]).clamp(min=0).prod(dim=1)
 
 
 @dataclass(frozen=True)

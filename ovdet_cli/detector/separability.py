@@ -24,7 +24,8 @@ from ovdet_cli.models.detic.config import DeticConfig
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.spec import ModelSpec
 from ovdet_cli.models.vild.config import VildConfig
-from ovdet_cli.vocabulary.lint import Finding, close_pairs, phrase_key
+from ovdet_cli.vocabulary.findings import Finding, phrase_key
+from ovdet_cli.vocabulary.lint import close_pairs
 from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 CLOSE = 0.05

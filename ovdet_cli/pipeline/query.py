@@ -320,8 +320,8 @@ def _draw(job: QueryJob, summary: RunSummary, guard: InterruptGuard) -> None:
 
 def _drawn_results(job: QueryJob, inputs: InputList) -> Generator[Result, None, None]:
     """The decoded frames of the sources in order, with the answers to them; frames that were not asked hold none."""
-    names = {info.name for info in inputs.sources}
-    answered = (pair for pair in _answers(job) if pair[0].source.name in names)
+    order = {info.name: number for number, info in enumerate(inputs.sources)}
+    answered = (pair for pair in _answers(job) if pair[0].source.name in order and pair[0].size_hw is not None)
     ahead = next(answered, None)
     last = Detections.empty()
     with closing(read_inputs(inputs, job.sampling, keep_all=True, workers=1)) as steps:
@@ -334,10 +334,12 @@ def _drawn_results(job: QueryJob, inputs: InputList) -> Generator[Result, None, 
             if not step.is_sampled:
                 yield Found(step, last)
                 continue
-            last = Detections.empty()
-            if ahead is not None and (ahead[0].source.name, ahead[0].index) == (step.source, step.index):
-                last = ahead[1]
+            here = (order[step.source], step.index)
+            # Answers to frames that are no longer decoded, as their file has changed, are passed over.
+            while ahead is not None and (order[ahead[0].source.name], ahead[0].index) < here:
                 ahead = next(answered, None)
+            is_answered = ahead is not None and (order[ahead[0].source.name], ahead[0].index) == here
+            last = ahead[1] if ahead is not None and is_answered else Detections.empty()
             yield Found(step, last)
 
 

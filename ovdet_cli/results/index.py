@@ -13,6 +13,7 @@ so that a reader never maps more. Polars, DuckDB (by Arrow), pandas and R read t
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,10 +311,9 @@ class Index:
     def _shard(self, path: Path, *, may_be_cut: bool) -> Iterator[IndexedFrame]:
         expected = None if may_be_cut else self._shards[[s[0] for s in self._shards].index(path.name)][2]
         count = 0
-        with path.open("rb") as handle:
-            if not handle.read(1):
-                return  # killed before its first frame
         try:
+            if not path.stat().st_size:  # killed before its first frame; nothing cannot be mapped
+                return
             with pa.memory_map(str(path)) as memory:
                 stream = pa.ipc.open_stream(memory)
                 self._check(stream.schema, path)
@@ -342,6 +342,8 @@ class Index:
         columns = {field.name: batch.column(i) for i, field in enumerate(batch.schema)}
         for i in range(batch.num_rows):
             head = {name: columns[name][i].as_py() for name in _HEAD}
+            if not _is_frame(head):
+                raise ValueError(f"{head} is no frame")
             info = SourceInfo(head["source"], Path(head["path"] or ""), head["kind"] or "image")
             if head["error"] is not None:
                 yield IndexedFrame(info, head["index"], head["time_s"], None, head["error"], None)
@@ -371,3 +373,16 @@ class Index:
 
 
 _HEAD = ("source", "path", "kind", "index", "time_s", "width", "height", "error")
+
+
+def _is_frame(head: Mapping[str, Any]) -> bool:
+    """Whether a row is one that a writer writes; what comes after trusts it."""
+    sides = (head["width"], head["height"])
+    return (
+        head["source"] is not None
+        and head["kind"] in (None, "image", "video")
+        and (head["index"] or 0) >= 0
+        and head["index"] is not None
+        and (head["time_s"] is None or math.isfinite(head["time_s"]))
+        and (head["error"] is not None or all(side is not None and side > 0 for side in sides))
+    )

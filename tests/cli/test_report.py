@@ -33,9 +33,9 @@ def test_tables_go_to_stdout_talk_to_stderr_and_csv_into_the_run(tmp_path):
     for text in ("Labels (2)", "cat", "dog", "Sources (2)", "Failures (1)", "broken", "coverage"):
         assert text in result.stdout
     assert result.stderr.replace("\n", "") == (
-        f"wrote labels.csv, sources.csv, failures.csv, totals.csv to {tmp_path / 'report'}"
+        f"wrote labels.csv, sources.csv, failures.csv, totals.csv, parents.csv to {tmp_path / 'report'}"
     )
-    assert len(list((tmp_path / "report").iterdir())) == 4
+    assert len(list((tmp_path / "report").iterdir())) == 5
 
 
 def test_output_says_where_and_quiet_says_nothing(tmp_path):

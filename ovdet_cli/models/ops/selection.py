@@ -125,6 +125,17 @@ def keep_best(
     return rows[keep], class_ids[keep], scores[keep]
 
 
+def keep_allowed(candidates: Candidates, threshold: float, classes: ClassRules, areas_N: Tensor) -> Candidates:
+    """Those of regions that have one class each, surest first, which the rules of their classes allow."""
+    rows, class_ids, scores = candidates
+    own = classes.threshold_C[class_ids]
+    is_sure = scores > torch.where(own.isnan(), threshold, own)
+    kept = is_sure & ~classes.is_negative_C[class_ids] & (areas_N >= classes.min_area_C[class_ids])
+    rows, class_ids, scores = rows[kept], class_ids[kept], scores[kept]
+    few = _rank_in_class(class_ids) < classes.max_count_C[class_ids]
+    return rows[few], class_ids[few], scores[few]
+
+
 def _limits_of(class_ids_N: Tensor, limits_C: Tensor) -> Tensor:
     """Each detection's limit of its class; rows of padding have none."""
     padded = torch.cat((limits_C, limits_C.new_full((1,), ClassRules.NO_LIMIT)))
