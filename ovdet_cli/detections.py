@@ -75,16 +75,20 @@ class Detections:
     scores: float32 (N,), in [0, 1].
     class_ids: int64 (N,), rows of the vocabulary.
     masks: one Mask a detection, or None where masks were not asked for.
+    track_ids: int64 (N,), the object in its video, -1 where it has none (yet); None where nothing is tracked.
     """
 
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     class_ids: np.ndarray
     masks: Sequence[Mask] | None = None
+    track_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
         wanted = {"boxes_xyxy": ((n, 4), "float32"), "scores": ((n,), "float32"), "class_ids": ((n,), "int64")}
+        if self.track_ids is not None:
+            wanted["track_ids"] = ((n,), "int64")
         for name, (shape, dtype) in wanted.items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != dtype:
@@ -104,7 +108,8 @@ class Detections:
         """The detections that `keep` (bool (N,) or indices) names, in its order."""
         rows = np.flatnonzero(keep) if keep.dtype == bool else keep
         masks = None if self.masks is None else [self.masks[int(i)] for i in rows]
-        return Detections(self.boxes_xyxy[rows], self.scores[rows], self.class_ids[rows], masks)
+        track_ids = None if self.track_ids is None else self.track_ids[rows]
+        return Detections(self.boxes_xyxy[rows], self.scores[rows], self.class_ids[rows], masks, track_ids)
 
     def above(self, threshold: float) -> "Detections":
         """The detections with score > threshold (strict, as in Detic's official code)."""

@@ -17,6 +17,8 @@ class Frame:
     index: 0 for a picture, the 0-based place in presentation order for a video frame.
     time_s: presentation time (pts x time base, unshifted); None for a picture.
     is_sampled: False for a video frame that is only drawn and encoded, not analysed.
+    is_reused: True for a sampled frame that differs too little from the last analysed one to be analysed again.
+    is_cut: True where a shot begins: what was found before holds no longer.
     """
 
     image: np.ndarray
@@ -24,6 +26,8 @@ class Frame:
     index: int = 0
     time_s: Fraction | None = None
     is_sampled: bool = True
+    is_reused: bool = False
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

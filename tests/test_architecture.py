@@ -12,17 +12,22 @@ PACKAGE = Path(__file__).parents[1] / "ovdet_cli"
 SHARED = {"frame", "detections", "regions", "errors"}
 ROOMS = {
     "media": set(),
-    "results": set(),
+    "results": {"tracking"},
     "models": set(),
+    "tracking": set(),
     "vocabulary": {"models"},
     # media: pictures that are examples of a class.
     "detector": {"models", "vocabulary", "media"},
     "render": {"results", "media"},
     # models: the store, for the facts that `selftest` compares.
-    "pipeline": {"media", "models", "vocabulary", "detector", "results", "render"},
-    "evaluation": {"results"},
+    "pipeline": {"media", "models", "vocabulary", "detector", "results", "render", "tracking"},
+    # tracking: overlap and assignment.
+    "evaluation": {"results", "tracking"},
     "training": {"models", "vocabulary", "media", "detector", "results", "evaluation"},
-    "cli": {"media", "models", "vocabulary", "detector", "results", "render", "pipeline", "evaluation", "training"},
+    "cli": {
+        *("media", "models", "vocabulary", "detector", "results", "render", "pipeline", "evaluation", "training"),
+        "tracking",
+    },
 }
 # Outside package -> rooms or files that may import it.
 OWNERS = {

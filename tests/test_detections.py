@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from ovdet_cli.detections import Detections, Mask
-from tests.wild_records import bitmaps, pieces, two_finds, whole_mask
+from tests.wild_records import bitmaps, pieces, two_finds, two_tracked, whole_mask
 
 
 def pasted(piece, left, top, size_hw):
@@ -100,3 +102,12 @@ def test_detections_iterate_in_order():
     assert [(class_id, mask) for _, _, class_id, mask in rows] == [(0, None), (1, None)]
     assert rows[0][0].tolist() == two_finds().boxes_xyxy[0].tolist()
     assert list(Detections.empty()) == []
+
+
+def test_track_ids_are_checked_and_selected():
+    found = two_tracked()
+    assert found.select(np.array([1, 0])).track_ids.tolist() == [-1, 7]
+    assert found.above(0.5).track_ids.tolist() == [7]
+    assert two_finds().select(np.array([1])).track_ids is None
+    with pytest.raises(ValueError, match="track_ids must be int64"):
+        replace(found, track_ids=np.array([1, 2], np.int32))

@@ -1,5 +1,6 @@
 """Hypothesis strategies for what a run may meet: any text, any mask, any float32."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -85,3 +86,8 @@ def two_finds(*, has_masks: bool = False) -> Detections:
 def video_frame(index: int = 3) -> Frame:
     """A frame of clip.mp4 at 30000/1001 frames a second."""
     return blank_frame("clip.mp4", (4, 6), index, Fraction(index * 1001, 30000))
+
+
+def two_tracked() -> Detections:
+    """The same two, of which the cat is object 7 and the dog none yet."""
+    return replace(two_finds(), track_ids=np.array([7, -1]))

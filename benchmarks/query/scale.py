@@ -3,8 +3,8 @@
     python -m benchmarks.query.scale [--frames 100000] [--folder FOLDER]
 
 Synthetic features, as a detic-swin-b run with the compact default would store them: 24 to 100 regions a frame, 3 x 512
-in int8, about five of which look like one of the words. The index is made in a temporary folder, through the writer that
-`detect --index` uses, and is deleted afterwards.
+in int8, about five of which look like one of the words. The index is made in a temporary folder, through the writer
+that `detect --index` uses, and is deleted afterwards.
 """
 
 import argparse
@@ -125,14 +125,13 @@ def main() -> None:
                 if state == "not in the cache":
                     forget(folder / "run" / "index")
                 out = folder / f"out-{attempt}"
-                run = measured(
-                    [OVDET, "query", str(folder / "run"), *named, "-o", str(out), "--overwrite", "-q"]
-                )
+                run = measured([*OVDET, "query", str(folder / "run"), *named, "-o", str(out), "--overwrite", "-q"])
                 rows = sum(1 for _ in (out / "detections.csv").open("rb")) - 1
                 print(
-                    f"query, {NUM_WORDS} words, index {state}: {run['seconds']:.1f} s, peak {run['peak_mb']:.0f} MB "
-                    f"(of that {run['peak_own_mb']:.0f} MB that no file stands for), {rows / asked.frames:.1f} "
-                    "detections a frame"
+                    f"query, {NUM_WORDS} words, index {state}: {run['seconds']:.1f} s ({run['cpu_seconds']:.1f} "
+                    f"CPU-seconds), peak {run['peak_mb']:.0f} MB (of that {run['peak_own_mb']:.0f} MB that no file "
+                    f"stands for), {rows / asked.frames:.1f} detections a frame",
+                    flush=True,
                 )
 
 

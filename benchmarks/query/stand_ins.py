@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
+from ovdet_cli.models.zoo import find_model
 from tests.parity.reference import stand_in_weights
 
 SHARED = Path(__file__).parents[3] / "shared"
 REFERENCE = Path(os.environ.get("OVDET_REFERENCE", SHARED / "reference"))
 PHOTOS = SHARED / "media" / "photos"
-OVDET = str(Path(sys.executable).with_name("ovdet"))
+OVDET = [sys.executable, "-m", "ovdet_cli"]
 MANIFESTS = {
     "detic-swin-b": "detic/swin_b",
     "detic-r50": "detic/r50",
@@ -44,6 +45,19 @@ def words_of(vectors_CD: np.ndarray, folder: Path) -> list[str]:
     names.write_text("".join(f"word {i}\n" for i in range(len(vectors_CD))), encoding="utf-8")
     save_file({"embeddings": vectors_CD}, embeddings)
     return ["--vocab", str(names), "--embeddings", str(embeddings)]
+
+
+def vocabulary_of(model: str, count: int, folder: Path) -> list[str]:
+    """The options that name the built-in model's own words, or so many random ones."""
+    if model == "builtin":
+        return ["--vocab", "builtin"]
+    return words_of(unit_vectors(count, find_model(model).config.embedding), folder)
+
+
+def inputs_of(model: str) -> list[str]:
+    """Photographs; for the built-in model, which knows drawn things, the samples too."""
+    samples = Path(__file__).parents[2] / "samples" / "posts"
+    return [str(PHOTOS), *([str(samples)] if model == "builtin" else [])]
 
 
 def machine() -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ovdet_cli.media.sampling import Sampling
     from ovdet_cli.media.sources import InputList
     from ovdet_cli.pipeline.job import IndexSettings
+    from ovdet_cli.pipeline.looking import Looking
+    from ovdet_cli.pipeline.similar import SkipSimilar
     from ovdet_cli.vocabulary.vocabulary import Vocabulary
 
 
@@ -42,6 +44,16 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         no_masks: o.NoMasks = False,
         no_labels: o.NoLabels = False,
         json: o.JsonSummary = False,
+        save_crops: o.SaveCrops = False,
+        all_crops: o.AllCrops = False,
+        crop_margin: o.CropMargin = 0.1,
+        stills: o.Stills = False,
+        clips: o.Clips = False,
+        clip_padding: o.ClipPadding = 1.0,
+        blur: o.BlurLabels = None,
+        blur_only: o.BlurOnly = False,
+        trails: o.TrailSeconds = 2.0,
+        ruler: o.TimeRuler = False,
         index: o.MakeIndex = False,
         index_regions: o.IndexRegions = "auto",
         index_precision: o.IndexPrecision = "int8",
@@ -58,24 +70,49 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
         fps: o.Fps = None,
         start: o.Start = None,
         end: o.EndTime = None,
+        keyframes: o.Keyframes = False,
+        scenes: o.Scenes = False,
+        skip_similar: o.SkipSimilar = False,
+        similar: o.SimilarLevel = None,
+        refresh: o.Refresh = None,
+        input_fps: o.InputFps = "25",
+        track: o.Track = False,
+        track_lost: o.TrackLost = None,
+        codec: o.VideoCodec = "h264",
+        crf: o.Crf = None,
+        encoder_preset: o.EncoderPreset = None,
+        hwaccel: o.Hwaccel = "auto",
         device: o.Device = "auto",
         precision: o.Precision = "auto",
         batch: o.Batch = None,
         workers: o.Workers = 2,
+        max_download: o.MaxDownload = 8.0,
         max_failures: o.MaxFailures = None,
         dry_run: o.DryRun = False,
         quiet: o.Quiet = False,
         verbose: o.Verbose = False,
     ) -> None:
+        from ovdet_cli.media.encoders import Encoding
+
         choices.set_log_level(is_quiet=quiet, is_verbose=verbose)
         choices.check_output(output, is_json=json, is_overwrite=overwrite, formats=formats)
         if index and output == "-":
             raise UsageError("--index needs a run folder: leave out -o -")
+        if track_lost is not None and not track:
+            raise UsageError("--track-lost says how objects are followed: add --track")
+        looking = _looking(save_crops, all_crops, crop_margin, stills, clips, clip_padding, blur, blur_only, render)
+        if looking.needs_folder and output == "-":
+            raise UsageError("crops, stills, clips and blurring need a run folder: leave out -o -")
         most = _index_regions(index_regions)
         names = [name.strip() for name in formats.split(",") if name.strip()]
-        sampling = _sampling(every, fps, start, end)
+        encoding = Encoding(codec, crf, encoder_preset, hwaccel)
+        sampling = _sampling(every, fps, start, end, keyframes, scenes)
+        if scenes and skip_similar:
+            raise UsageError("--scenes and --skip-similar exclude each other: a frame per shot is never like the last")
+        if not skip_similar and (similar or refresh is not None):
+            raise UsageError("--similar and --refresh say how frames are skipped: add --skip-similar")
         folder = None if output == "-" or output is None else Path(output)
-        inputs = _collect(paths, kinds, folder)
+        inputs = _collect(paths, kinds, folder, _rate("--input-fps", input_fps), round(max_download * 1e9))
         if output is None:
             folder = Path(f"{inputs.name}-ovdet")
         vocabulary = choices.vocabulary(vocab, classes)
@@ -88,10 +125,13 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             return
 
         from ovdet_cli.detector.detector import Detector
+        from ovdet_cli.media.remote import without_secrets
         from ovdet_cli.pipeline.folder import RunFolder
         from ovdet_cli.pipeline.job import DetectJob
         from ovdet_cli.pipeline.run import run
+        from ovdet_cli.pipeline.track_stage import plan_tracking
         from ovdet_cli.render.draw import DrawStyle
+        from ovdet_cli.tracking.settings import TrackSettings
 
         with ExitStack() as stack:
             run_folder = stack.enter_context(RunFolder(folder, overwrite=overwrite)) if folder else None
@@ -128,6 +168,11 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
             cut = detector.spec.rules.threshold if threshold is None else threshold
             if record_threshold is not None:
                 words = words.recorded_above(record_threshold)
+            kept = _index_settings(detector, words, most, index_precision, index_masks) if index else None
+            tracking = None
+            if track:  # after the index, which keeps what it would without
+                lost_s = TrackSettings.lost_s if track_lost is None else track_lost
+                tracking, words = plan_tracking(detector, words, cut, lost_s)
             job = DetectJob(
                 inputs,
                 detector,
@@ -136,14 +181,25 @@ def _command(kinds: frozenset[str], description: str) -> Callable[..., None]:
                 threshold=cut,
                 formats=names,
                 render=render,
-                style=DrawStyle(masks=not no_masks, labels=not no_labels, colours=words.vocabulary.colours),
+                style=DrawStyle(
+                    masks=not (no_masks or blur_only),
+                    boxes=not blur_only,
+                    labels=not (no_labels or blur_only),
+                    colours=words.vocabulary.colours,
+                    trails_s=trails if track and not blur_only else 0.0,
+                    has_ruler=ruler,
+                ),
+                looking=looking,
                 sampling=sampling,
+                encoding=encoding,
                 workers=workers,
                 max_failures=max_failures,
-                command=["ovdet", *sys.argv[1:]],
+                command=["ovdet", *map(without_secrets, sys.argv[1:])],
                 stream=None if folder else console.stdout_bytes(),
                 embeddings=embeddings,
-                index=_index_settings(detector, words, most, index_precision, index_masks) if index else None,
+                index=kept,
+                tracking=tracking,
+                skip_similar=_skip_similar(similar, refresh) if skip_similar else None,
             )
             with _progress(inputs, sampling, is_quiet=quiet) as progress:
                 summary = run(job, progress.update)
@@ -176,6 +232,32 @@ video = _command(
 )
 
 
+def _looking(
+    save_crops: bool,
+    all_crops: bool,
+    crop_margin: float,
+    stills: bool,
+    clips: bool,
+    clip_padding: float,
+    blur: str | None,
+    blur_only: bool,
+    render: str,
+) -> "Looking":
+    """What is shown besides annotated pictures; refuses contradictions."""
+    from ovdet_cli.pipeline.looking import Looking
+
+    labels = tuple(label.strip() for label in (blur or "").split(",") if label.strip())
+    if blur is not None and not labels:
+        raise UsageError("--blur names no label; write for example --blur 'face,number plate'")
+    if blur_only and not labels:
+        raise UsageError("--blur-only needs --blur LABEL")
+    if labels and render == "none" and not (save_crops or all_crops or stills):
+        raise UsageError("--blur has nothing to hide: --render none draws nothing, and there are no crops or stills")
+    return Looking(
+        save_crops, all_crops, crop_margin, stills, clips, Fraction(clip_padding).limit_denominator(1000), labels
+    )
+
+
 def _index_regions(text: str) -> int | Literal["all", "auto"]:
     if text in ("all", "auto"):
         return text  # type: ignore[return-value]
@@ -198,29 +280,51 @@ def _index_settings(
     return IndexSettings(RegionPolicy(None if most == "all" else most, -1.0, with_masks), precision)
 
 
-def _sampling(every: int, fps: str | None, start: str | None, end: str | None) -> "Sampling":
+def _sampling(
+    every: int, fps: str | None, start: str | None, end: str | None, keyframes: bool, scenes: bool
+) -> "Sampling":
     from ovdet_cli.media.sampling import Sampling, parse_time
 
-    try:
-        rate = None if fps is None else Fraction(fps)
-    except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"--fps {fps}: write a number (2.5) or a fraction (30000/1001)") from error
     return Sampling(
         every,
-        rate,
+        None if fps is None else _rate("--fps", fps),
         start_s=None if start is None else parse_time(start),
         end_s=None if end is None else parse_time(end),
+        keyframes=keyframes,
+        scenes=scenes,
     )
 
 
-def _collect(paths: list[str], kinds: frozenset[str], folder: Path | None) -> "InputList":
+def _rate(option: str, text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"{option} {text}: write a number (2.5) or a fraction (30000/1001)") from error
+
+
+def _skip_similar(level: Any, refresh: float | None) -> "SkipSimilar":
+    from ovdet_cli.pipeline.similar import SkipSimilar
+
+    return SkipSimilar(level or SkipSimilar.level, SkipSimilar.refresh_s if refresh is None else Fraction(refresh))
+
+
+def _collect(
+    paths: list[str], kinds: frozenset[str], folder: Path | None, input_fps: Fraction, most_bytes: int
+) -> "InputList":
     from ovdet_cli.media.sources import collect_inputs
 
     if folder is not None:
         for path in paths:
             if Path(path).is_dir() and folder.exists() and Path(path).samefile(folder):
                 raise UsageError(f"-o {folder} is the input folder itself; name another run folder")
-    return collect_inputs(paths, stdin=sys.stdin, kinds=kinds, exclude=[] if folder is None else [folder])
+    return collect_inputs(
+        paths,
+        stdin=sys.stdin,
+        kinds=kinds,
+        exclude=[] if folder is None else [folder],
+        input_fps=input_fps,
+        most_bytes=most_bytes,
+    )
 
 
 def _progress(inputs: "InputList", sampling: "Sampling", *, is_quiet: bool) -> Any:

@@ -7,13 +7,15 @@ import typer
 
 _WORDS, _MODEL, _OUTPUT = "Words", "Model", "Output"
 _DETECTION, _VIDEO, _RUNNING = "Detection", "Video", "Running"
-_INDEX = "Index"
+_ENCODING = "Video that is written"
+_INDEX, _LOOKING = "Index", "Looking at it"
 
 Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH...",
-        help="Folders (walked recursively), files, quoted globs, @list.txt, or - for a list on standard input.",
+        help="Folders (walked recursively), files, http(s) addresses, quoted globs, frame_%05d.png (numbered pictures "
+        "that are one video), @list.txt, or - for a list on standard input.",
         show_default=False,
     ),
 ]
@@ -222,6 +224,75 @@ IndexMasks = Annotated[
         "--index-masks", rich_help_panel=_INDEX, help="Keep every region's mask too: larger, and slower to make."
     ),
 ]
+SaveCrops = Annotated[
+    bool,
+    typer.Option(
+        "--save-crops",
+        rich_help_panel=_LOOKING,
+        help="Every detection as a picture in RUN/crops, listed in crops.csv; with --track each object's surest one.",
+    ),
+]
+AllCrops = Annotated[
+    bool, typer.Option("--all-crops", rich_help_panel=_LOOKING, help="The same with --track too: every detection.")
+]
+CropMargin = Annotated[
+    float,
+    typer.Option(
+        "--crop-margin", min=0, max=2, rich_help_panel=_LOOKING, help="Kept around a crop, of its box's longer side."
+    ),
+]
+Stills = Annotated[
+    bool,
+    typer.Option(
+        "--stills",
+        rich_help_panel=_LOOKING,
+        help="Of videos an annotated picture each time that something new comes into view, in RUN/stills.",
+    ),
+]
+Clips = Annotated[
+    bool,
+    typer.Option(
+        "--clips",
+        rich_help_panel=_LOOKING,
+        help="The parts of videos in which something was found, copied from the keyframe before, in RUN/clips.",
+    ),
+]
+ClipPadding = Annotated[
+    float,
+    typer.Option(
+        "--clip-padding", metavar="SECONDS", min=0, rich_help_panel=_LOOKING, help="Kept before and after a finding."
+    ),
+]
+BlurLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--blur",
+        metavar="LABEL,LABEL",
+        rich_help_panel=_LOOKING,
+        help="Pixelate what has these labels in everything drawn, weak detections too, down to --record-threshold.",
+    ),
+]
+BlurOnly = Annotated[
+    bool, typer.Option("--blur-only", rich_help_panel=_LOOKING, help="With --blur: draw no boxes, masks and names.")
+]
+TrailSeconds = Annotated[
+    float,
+    typer.Option(
+        "--trails",
+        metavar="SECONDS",
+        min=0,
+        rich_help_panel=_LOOKING,
+        help="With --track: how much of an object's way is drawn behind it in videos; 0: nothing.",
+    ),
+]
+TimeRuler = Annotated[
+    bool,
+    typer.Option(
+        "--ruler",
+        rich_help_panel=_LOOKING,
+        help="Along the bottom of videos: the time, and a bar with marks where something was found.",
+    ),
+]
 JsonSummary = Annotated[
     bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print run.json on standard output at the end.")
 ]
@@ -248,8 +319,114 @@ EndTime = Annotated[
     str | None, typer.Option("--end", metavar="TIME", rich_help_panel=_VIDEO, help="Up to here, likewise.")
 ]
 
+Keyframes = Annotated[
+    bool,
+    typer.Option(
+        "--keyframes",
+        rich_help_panel=_VIDEO,
+        help="Only the frames that the file stores whole count; without rendering nothing else is even decoded.",
+    ),
+]
+Scenes = Annotated[
+    bool,
+    typer.Option(
+        "--scenes", rich_help_panel=_VIDEO, help="Analyse one frame a shot: the sharpest a little after the cut."
+    ),
+]
+SkipSimilar = Annotated[
+    bool,
+    typer.Option(
+        "--skip-similar",
+        rich_help_panel=_VIDEO,
+        help='While nothing moves, frames take over the last detections (their records say "reused").',
+    ),
+]
+SimilarLevel = Annotated[
+    Literal["strict", "normal", "loose"] | None,
+    typer.Option("--similar", rich_help_panel=_VIDEO, help="How little must move for --skip-similar. Default: normal."),
+]
+Refresh = Annotated[
+    float | None,
+    typer.Option(
+        "--refresh",
+        metavar="SECONDS",
+        rich_help_panel=_VIDEO,
+        help="With --skip-similar a frame is analysed at least this often. Default: 5.",
+    ),
+]
+InputFps = Annotated[
+    str,
+    typer.Option(
+        "--input-fps",
+        metavar="F",
+        rich_help_panel=_VIDEO,
+        help="Frames a second of numbered pictures (frame_%05d.png).",
+    ),
+]
+
+Track = Annotated[
+    bool,
+    typer.Option(
+        "--track/--no-track",
+        rich_help_panel=_VIDEO,
+        help="Give each object of a video an id that it keeps, with one label and a steady score; adds tracks.csv.",
+    ),
+]
+TrackLost = Annotated[
+    float | None,
+    typer.Option(
+        "--track-lost",
+        metavar="SECONDS",
+        min=0,
+        rich_help_panel=_VIDEO,
+        help="How long an object may be out of sight and keep its id, with --track. Default: 1.",
+    ),
+]
+
+VideoCodec = Annotated[
+    Literal["h264", "hevc", "av1"],
+    typer.Option("--codec", rich_help_panel=_ENCODING, help="Of annotated video; h264 plays everywhere."),
+]
+Crf = Annotated[
+    int | None,
+    typer.Option(
+        "--crf",
+        min=0,
+        rich_help_panel=_ENCODING,
+        help="Quality of annotated video, smaller is better and larger. Default: h264 23, hevc 25, av1 32.",
+    ),
+]
+EncoderPreset = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder-preset",
+        metavar="NAME",
+        rich_help_panel=_ENCODING,
+        help="Effort: ultrafast to veryslow for h264 and hevc, 0 to 13 for av1, p1 to p7 on an NVIDIA card. Default: "
+        "veryfast, av1 8.",
+    ),
+]
+Hwaccel = Annotated[
+    Literal["auto", "none", "cuda"],
+    typer.Option(
+        "--hwaccel",
+        rich_help_panel=_ENCODING,
+        help="Decode and encode video on an NVIDIA card: where there is one, never, or with a word where it cannot.",
+    ),
+]
+
 Workers = Annotated[
     int, typer.Option("--workers", "-j", min=1, rich_help_panel=_RUNNING, help="Threads that decode pictures.")
+]
+MaxDownload = Annotated[
+    float,
+    typer.Option(
+        "--max-download",
+        metavar="GB",
+        min=0,
+        rich_help_panel=_RUNNING,
+        help="A file at an http(s) address is no larger. It is kept in TMPDIR while it is read.",
+    ),
 ]
 MaxFailures = Annotated[
     int | None,

@@ -115,6 +115,10 @@ def query(
     one_class: o.OneClass = None,
     post: o.QueryPost = None,
     weights: o.Weights = None,
+    codec: o.VideoCodec = "h264",
+    crf: o.Crf = None,
+    encoder_preset: o.EncoderPreset = None,
+    hwaccel: o.Hwaccel = "auto",
     device: o.Device = "auto",
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -127,6 +131,8 @@ def query(
 
     Example: ovdet query photos-ovdet "red umbrella"
     """
+    from ovdet_cli.media.encoders import Encoding
+
     choices.set_log_level(is_quiet=quiet, is_verbose=verbose)
     if output is not None:
         choices.check_output(output, is_json=json, is_overwrite=overwrite, formats=formats)
@@ -136,6 +142,7 @@ def query(
         raise UsageError("--count prints a table: leave out -o and --like")
     names = [name.strip() for name in formats.split(",") if name.strip()]
     choices.check_choices(names, threshold, record_threshold)
+    encoding = Encoding(codec, crf, encoder_preset, hwaccel)
 
     from ovdet_cli.pipeline.folder import RunFolder
     from ovdet_cli.pipeline.query import QueryJob
@@ -145,6 +152,9 @@ def query(
     index = Index(run)
     part = _where(where or [])
     is_look = output is None and not count
+    target = None if output in (None, "-") else Path(str(output))
+    if target is not None and _is_in(target, run):
+        raise UsageError(f"a query never writes into the run it asks ({run}): name another folder with -o")
     if sheet is not None and _is_in(sheet, run):
         raise UsageError(f"a query never writes into the run it asks ({run}): name another --sheet")
     rules = {
@@ -180,11 +190,10 @@ def query(
     _say_limits(index, asker, words, is_look=is_look or like is not None)
     with ExitStack() as stack:
         folder = None
-        if output not in (None, "-"):
-            target = Path(str(output))
-            if _is_in(target, run):
-                raise UsageError(f"a query never writes into the run it asks ({run}): name another folder with -o")
+        if target is not None:
             folder = stack.enter_context(RunFolder(target, overwrite=overwrite))
+            if overwrite:
+                folder.check_inputs({frame.source.name: frame.source for frame in index.frames()}.values())
         job = QueryJob(
             run,
             index,
@@ -194,6 +203,7 @@ def query(
             threshold=cut,
             formats=names,
             render=render,
+            encoding=encoding,
             style=DrawStyle(masks=not no_masks, labels=not no_labels, colours=words.vocabulary.colours),
             where=part,
             sampling=_sampling_of(run),
@@ -223,6 +233,8 @@ def _asker(index: "Index", rules: dict[str, Any], post: str | None) -> "Asker":
     facts = index.facts
     try:
         spec = find_model(facts["model"]["name"])
+        str(facts["model"]["weights_sha256"])
+        float(facts["regions"]["floor"])
         noted = Rules(**facts["rules"])
         tensors = read_checkpoint(classifier_path(index.folder))
         asker = Asker(
@@ -230,8 +242,9 @@ def _asker(index: "Index", rules: dict[str, Any], post: str | None) -> "Asker":
             {name: tensors[name] for name in tensors},
             Rules(**(vars(noted) | {name: value for name, value in rules.items() if value is not None})),
             facts["post"] if post is None else post,
+            _weights_of(facts["model"]),
         )
-    except (KeyError, TypeError, ModelError) as error:
+    except (KeyError, TypeError, ValueError, ModelError) as error:
         raise RecordError(f"the index {index.folder} was made by another version, or is damaged: {error}") from error
     if (index.num_sets, index.width) != (1, 1) and index.width not in (spec.config.embedding, asker.width):
         raise RecordError(
@@ -245,6 +258,14 @@ def _threshold_of(index: "Index") -> float:
     """Above what the run drew and counted; its records may hold weaker ones."""
     noted = index.facts.get("threshold")
     return float(noted) if isinstance(noted, int | float) else 0.0
+
+
+def _weights_of(model: dict[str, Any]) -> Path | None:
+    """The weights that made the index, where they lie as they did."""
+    from ovdet_cli.models import store
+
+    path = Path(str(model.get("weights")))
+    return path if path.is_file() and store.sha256_of(path) == model["weights_sha256"] else None
 
 
 def _where(conditions: list[str]) -> "Where":
@@ -280,8 +301,9 @@ def _sampling_of(run: Path) -> "Sampling":
 
     try:
         settings = loads((run / RUN_FILE).read_text(encoding="utf-8"))["settings"]
-        times = [exact(settings[name]) for name in ("fps", "start_s", "end_s")]
-        return Sampling(settings["every"] or 1, *times)
+        fps, start_s, end_s = (exact(settings[name]) for name in ("fps", "start_s", "end_s"))
+        is_thin, is_shots = bool(settings.get("keyframes")), bool(settings.get("scenes"))
+        return Sampling(settings["every"] or 1, fps, start_s, end_s, keyframes=is_thin, scenes=is_shots)
     except (OSError, ValueError, KeyError, TypeError, UsageError):  # it may be gone; the index stands for itself
         return Sampling()
 
@@ -336,7 +358,7 @@ def _say_limits(index: "Index", asker: "Asker", words: "Words", *, is_look: bool
     """What the index cannot answer wholly."""
     if not index.is_whole:
         console.warn("the run that made the index did not end, or still goes on: its whole frames are asked")
-    floor = (index.facts.get("regions") or {}).get("floor", 0.0)
+    floor = float(index.facts["regions"]["floor"])
     lowest = asker.rules.threshold if words.classes is None else words.classes.lowest(asker.rules.threshold)
     if lowest < floor and not is_look:
         console.warn(

@@ -40,6 +40,8 @@ def say_summary(summary: "RunSummary", words: "Words", folder: "RunFolder | None
     """What a run found, and what went wrong."""
     looked = [count(summary.pictures, "picture")] * bool(summary.pictures)
     looked += [count(summary.video_frames, "video frame")] * bool(summary.video_frames)
+    if summary.reused:
+        looked[-1] += f" ({summary.reused} of them unchanged and not analysed)"
     rate = summary.frames / summary.total_s if summary.total_s else 0.0
     speed = f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each" if rate else "none analysed"
     console.say(

@@ -34,11 +34,19 @@ OWN_COLUMNS = "own_columns"
 class Asker:
     """The half of a detector that scores regions, with its few weights alone.
 
-    spec: the model that saw the pictures. tensors: those of `Detector.classifier_tensors`; ModelError if they do not
+    spec: the model that saw the pictures. weights: its file, for the few words that lie in there (its own classes, its
+    own text tower); default: the pulled one. tensors: those of `Detector.classifier_tensors`; ModelError if they do not
     fit. rules, post: how scored regions become detections; UsageError for rules that the model does not know.
     """
 
-    def __init__(self, spec: ModelSpec, tensors: Mapping[str, Tensor], rules: Rules, post: str = OFFICIAL) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        tensors: Mapping[str, Tensor],
+        rules: Rules,
+        post: str = OFFICIAL,
+        weights: Path | None = None,
+    ) -> None:
         if post != OFFICIAL and post not in spec.posts:
             known = ", ".join((OFFICIAL, *spec.posts))
             raise UsageError(f"{spec.name} knows no rules called {post!r}; it knows {known}")
@@ -59,6 +67,7 @@ class Asker:
             raise ModelError(f"the classifier's weights in the index are not those of {spec.name}: it is damaged")
         self._model.load_state_dict(found, strict=False, assign=True)
         self._tensors = tensors
+        self._weights = store.weights_path(spec) if weights is None else weights
 
     @property
     def width(self) -> int:
@@ -72,7 +81,7 @@ class Asker:
     @cached_property
     def word_maker(self) -> WordMaker:
         """What makes vocabularies ready for the model."""
-        weights = store.weights_path(self.spec)
+        weights = self._weights
         if self.spec.has_text_tower and weights.is_file():
             tower = TextTower(self.spec, read_checkpoint(weights), str(weights), lambda: store.sha256_of(weights))
         else:
@@ -83,7 +92,9 @@ class Asker:
         if OWN_COLUMNS in self._tensors:
             return self._tensors[OWN_COLUMNS]
         try:
-            return architecture_of(self.spec).own_columns(read_checkpoint(store.require(self.spec.weights)))
+            return architecture_of(self.spec).own_columns(
+                read_checkpoint(self._weights if self._weights.is_file() else store.require(self.spec.weights))
+            )
         except KeyError as error:
             raise ModelError(
                 f"the weights hold no classifier of their own ({error.args[0]} is missing); name your words"
@@ -104,16 +115,13 @@ class Asker:
         """
         if not frames:
             return []
-        stored = [regions for regions, _ in frames]
+        rules = replace(self.rules, threshold=max(self.rules.threshold, least))
+        chooser = Chooser(self._model, rules, self.post)
+        stored = _worth(chooser, [regions for regions, _ in frames], words)
         boxes_R4 = torch.from_numpy(np.concatenate([s.boxes_xyxy for s in stored]))
-        regions = Regions(
-            boxes_R4,
-            torch.from_numpy(np.concatenate([s.objectness for s in stored])),
-            features_of(stored),
-        )
+        objectness_R = torch.from_numpy(np.concatenate([s.objectness for s in stored]))
+        regions = Regions(boxes_R4, objectness_R, features_of(stored))
         with exact_float32():
-            rules = replace(self.rules, threshold=max(self.rules.threshold, least))
-            chooser = Chooser(self._model, rules, self.post)
             chosen = chooser.choose_each(regions, boxes_R4, [len(s) for s in stored], words)
         found = []
         for own, (_, size_hw), (rows, class_ids, scores) in zip(stored, frames, chosen, strict=True):
@@ -136,7 +144,7 @@ class Asker:
         found = []
         for (stored, size_hw), scores_R in zip(frames, cosines.split([len(s) for s, _ in frames]), strict=True):
             rows, class_ids, scores = select_detections(
-                torch.from_numpy(stored.boxes_xyxy),
+                torch.tensor(stored.boxes_xyxy),  # a copy: torch warns of views that it may not write
                 scores_R[:, None],
                 threshold=threshold,
                 nms_iou=self.rules.nms_iou,
@@ -146,6 +154,27 @@ class Asker:
             boxes = stored.boxes_xyxy[rows.numpy()]
             found.append(finish(boxes, size_hw, class_ids.numpy(), scores.numpy(), None, None))
         return found
+
+
+def _worth(chooser: Chooser, stored: Sequence[StoredRegions], words: Words) -> list[StoredRegions]:
+    """The regions of each frame that are scored; the features of the others are never touched, let alone converted."""
+    objectness_R = torch.from_numpy(np.concatenate([s.objectness for s in stored]))
+    are_worth = chooser.are_worth(objectness_R, words).numpy()
+    ends = np.cumsum([len(s) for s in stored])
+    return [
+        s if own.all() else _select(s, np.flatnonzero(own))
+        for s, own in zip(stored, np.split(are_worth, ends[:-1]), strict=True)
+    ]
+
+
+def _select(stored: StoredRegions, rows: np.ndarray) -> StoredRegions:
+    return StoredRegions(
+        stored.boxes_xyxy[rows],
+        stored.objectness[rows],
+        stored.features[rows],
+        None if stored.scales is None else stored.scales[rows],
+        None if stored.masks is None else stored.masks[rows],
+    )
 
 
 def features_of(stored: Sequence[StoredRegions]) -> Tensor:

@@ -13,7 +13,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.words import Words
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
-from ovdet_cli.models.ops.selection import Candidates, find_candidates, keep_allowed, keep_best
+from ovdet_cli.models.ops.selection import Candidates, are_finite, find_candidates, keep_allowed, keep_best
 from ovdet_cli.models.spec import OFFICIAL, Rules
 from ovdet_cli.models.vild.demo import select_as_demo
 
@@ -56,6 +56,14 @@ class Chooser:
             begin, first = end, last
         return chosen
 
+    def are_worth(self, objectness_R: Tensor, words: Words) -> Tensor:
+        """Which regions (bool (R,)) a word could lift above the threshold; the others are nothing to any rule."""
+        if self.post != OFFICIAL:
+            return torch.ones_like(objectness_R, dtype=torch.bool)
+        threshold = self.rules.threshold
+        lowest = threshold if words.classes is None else words.classes.lowest(threshold)
+        return self._model.best_scores(objectness_R) > lowest
+
     def _find(self, regions: Regions, in_picture_R4: Tensor, words: Words) -> Candidates:
         """What could be a detection, by region.
 
@@ -63,16 +71,15 @@ class Chooser:
         memory does not grow with regions x classes.
         """
         rules = self.rules
-        lowest = rules.threshold if words.classes is None else words.classes.lowest(rules.threshold)
-        worth = torch.nonzero(self._model.best_scores(regions.objectness_R) > lowest).squeeze(1)
+        worth = torch.nonzero(self.are_worth(regions.objectness_R, words)).squeeze(1)
         areas_R = None
         if words.classes is not None:
             areas_R = areas(in_picture_R4)
         found = []
         for rows in worth.split(max(_AT_ONCE // words.num_columns, 1)) if len(worth) else [worth]:
-            part = regions.select(rows)
+            part = regions if len(rows) == len(regions.boxes_R4) else regions.select(rows)
             scores_RC = self._model.classify(part, words.texts, words.is_novel_C, words.rows, words.class_of_P)
-            is_finite = torch.isfinite(part.boxes_R4).all(dim=1) & torch.isfinite(scores_RC).all(dim=1)
+            is_finite = are_finite(part.boxes_R4) & are_finite(scores_RC)
             own, class_ids, scores = find_candidates(
                 scores_RC,
                 is_finite,

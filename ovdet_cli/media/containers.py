@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ovdet_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _TEXT_ART_CODECS = frozenset(("ansi", "bintext", "xbin", "idf"))
 
 
-def open_container(path: Path) -> "InputContainer":
-    """The video file, opened; use as a context manager.
+def open_container(path: Path, hwaccel: "HWAccel | None" = None) -> "InputContainer":
+    """The video file, opened; use as a context manager. hwaccel: what decodes it, instead of the CPU.
 
     Raises:
         InputError: not a file, or empty.
@@ -34,24 +35,37 @@ def open_container(path: Path) -> "InputContainer":
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     # `file:` keeps libav from reading a name such as "http:x.mp4" as an address, and the white list keeps a playlist
     # in disguise off the network. As `options` it would reach the codecs too, which makes PyAV 14 crash on MPEG.
-    return av.open(f"file:{path.absolute()}", "r", container_options={"protocol_whitelist": "file"}, **lenient)
+    options = {"protocol_whitelist": "file"}
+    return av.open(f"file:{path.absolute()}", "r", container_options=options, hwaccel=hwaccel, **lenient)
 
 
 def video_stream(container: "InputContainer") -> "VideoStream":
-    """The first stream of moving pictures; a cover picture in a music file is none.
+    """The stream of moving pictures that players show: the default one, else the largest, else the first.
+
+    A cover picture in a music file is none.
 
     Raises:
         InputError: there is none, or none that can be decoded.
     """
-    import av.stream
+    from av.stream import Disposition
 
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise InputError("has a video stream in a codec that this build of FFmpeg cannot decode")
-            if stream.codec_context.codec.name not in _TEXT_ART_CODECS:
-                return stream
-    raise InputError("has no video stream")
+    moving = [stream for stream in container.streams.video if not is_cover(stream)]
+    decodable = [stream for stream in moving if stream.codec_context is not None]
+    if moving and not decodable:
+        raise InputError("has a video stream in a codec that this build of FFmpeg cannot decode")
+    videos = [stream for stream in decodable if stream.codec_context.codec.name not in _TEXT_ART_CODECS]
+    if not videos:
+        raise InputError("has no video stream")
+    return max(
+        videos, key=lambda stream: (bool(stream.disposition & Disposition.default), stream.width * stream.height)
+    )
+
+
+def is_cover(stream: "VideoStream") -> bool:
+    """Whether it is a still picture beside the content: a cover or previews."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def has_video_stream(path: Path) -> bool:

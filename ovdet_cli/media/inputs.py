@@ -2,14 +2,18 @@
 
 import os
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TextIO
 
-from ovdet_cli.errors import UsageError
+from ovdet_cli.errors import InputError, UsageError
 from ovdet_cli.frame import Failure, SourceInfo
+from ovdet_cli.media import remote
+from ovdet_cli.media.frame_pattern import DEFAULT_FPS, SequenceInfo, is_frame_pattern, numbered_files, stem_of
 from ovdet_cli.media.images import IMAGE_SUFFIXES, is_picture
 from ovdet_cli.media.lists import find_entry, read_list, read_stdin
 from ovdet_cli.media.naming import safe_name, unique_name
@@ -30,13 +34,14 @@ class InputList:
 
     missing: entries of a list that are not there or not ours, and folders that cannot be opened; they become records.
     skipped: what was passed over, by ending ("(none)" for no ending) or reason ("(duplicate)", "(broken link)").
-    name: what the run folder is called by default.
+    name: what the run folder is called by default. is_stopped: set it to end downloads that are under way.
     """
 
     sources: tuple[SourceInfo, ...]
     missing: tuple[Failure, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
     name: str = "inputs"
+    is_stopped: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
 
 
 def collect_inputs(
@@ -45,18 +50,24 @@ def collect_inputs(
     stdin: TextIO | None = None,
     kinds: frozenset[str] = ALL_KINDS,
     exclude: Sequence[Path] = (),
+    input_fps: Fraction = DEFAULT_FPS,
+    most_bytes: int = remote.MOST_BYTES,
 ) -> InputList:
     """The pictures and videos that folders, files, globs, `@list.txt` and `-` (a list on standard input) name.
 
+    So do http(s) addresses, which are read when their turn comes, and `frame_%05d.png`, which is one video.
     exclude: resolved folders that are never walked, nor is any folder that ovdet wrote a run into.
+    input_fps: frames a second of numbered pictures. most_bytes: a file at an address is no larger.
 
     Raises:
         UsageError: an argument names nothing that is there, or nothing of a kind that is read.
-        InputError: a list is not UTF-8 text.
+        InputError: a list is not UTF-8 text; an address cannot be reached, where its ending does not tell its kind.
     """
     if not arguments:
-        raise UsageError("no input given; name a picture, a video, a folder, a pattern, @list.txt or -")
-    collector = _Collector(kinds, exclude)
+        raise UsageError("no input given; name a picture, a video, a folder, a pattern, an address, @list.txt or -")
+    if input_fps <= 0:
+        raise UsageError(f"--input-fps must be more than 0, not {float(input_fps):g}")
+    collector = _Collector(kinds, exclude, input_fps, most_bytes)
     for argument in arguments:
         if argument == "-":
             collector.add_list(read_stdin(stdin), None, "-")
@@ -84,10 +95,18 @@ class _Item:
     """From the root; None for a loose file."""
     kind: Kind | None
     error: str = ""
+    url: str = ""
+    """Where the file is brought from, with all its secrets."""
+    is_sequence: bool = False
+    """The path is a pattern of numbered pictures."""
 
 
 class _Collector:
-    def __init__(self, kinds: frozenset[str], exclude: Sequence[Path]) -> None:
+    def __init__(self, kinds: frozenset[str], exclude: Sequence[Path], input_fps: Fraction, most_bytes: int) -> None:
+        self._input_fps = input_fps
+        self._most_bytes = most_bytes
+        self._downloads = remote.new_folder()
+        self._is_stopped = threading.Event()
         self._kinds = kinds
         self._excluded = {os.path.realpath(folder) for folder in exclude}
         self._items: list[_Item] = []
@@ -100,11 +119,18 @@ class _Collector:
         """A folder, a file or a pattern that the user named."""
         if not argument:
             raise UsageError("an input has an empty name; is a shell variable unset?")
+        if remote.is_address(argument):
+            if remote.is_offline():
+                raise UsageError(f"{remote.shown(argument)}: OVDET_OFFLINE forbids every connection")
+            self._add_address(argument)
+            return
         path = Path(argument)
         if path.is_dir():
             self._add_folder(path, argument)
         elif os.path.lexists(argument):
             self._add_file(path)
+        elif is_frame_pattern(argument):
+            self._add_sequence(path)
         elif is_pattern(argument):
             self._add_pattern(argument)
         else:
@@ -114,8 +140,19 @@ class _Collector:
         """Entries of a list; those that are not there, or not ours, are kept as failures."""
         count = 0
         for count, entry in enumerate(entries, start=1):  # noqa: B007 - the last count is wanted
+            if remote.is_address(entry.strip()):
+                try:
+                    self._add_address(entry.strip())
+                except (InputError, UsageError) as error:
+                    self._miss(remote.shown(entry.strip()), str(error))
+                continue
             path = find_entry(entry, folder)
-            if path is None:
+            if path is None and is_frame_pattern(entry):
+                try:
+                    self._add_sequence(_beside(folder, entry))
+                except (InputError, UsageError) as error:
+                    self._miss(entry, str(error))
+            elif path is None:
                 self._miss(entry, "no such file or folder (named in a list)")
             elif path.is_dir():
                 before, duplicates = len(self._items), self._skipped["(duplicate)"]
@@ -146,8 +183,15 @@ class _Collector:
             if item.kind is None:
                 missing.append(Failure(unique, item.error))
             else:
-                sources.append(SourceInfo(unique, Path(item.path), item.kind))
-        return InputList(tuple(sources), tuple(missing), dict(sorted(self._skipped.items())), name)
+                sources.append(self._info(item, unique, item.kind))
+        skipped = dict(sorted(self._skipped.items()))
+        return InputList(tuple(sources), tuple(missing), skipped, name, self._is_stopped)
+
+    def _info(self, item: _Item, name: str, kind: Kind) -> SourceInfo:
+        path = Path(item.path)
+        if item.url:
+            return remote.RemoteInfo(name, path, kind, item.url, self._most_bytes, self._is_stopped)
+        return SequenceInfo(name, path, kind, self._input_fps) if item.is_sequence else SourceInfo(name, path, kind)
 
     def _add_folder(self, folder: Path, argument: str) -> None:
         if is_run_folder(argument):
@@ -159,6 +203,26 @@ class _Collector:
         if not folder.is_dir():
             raise UsageError(f"{safe_name(pattern)}: no such folder: {safe_name(str(folder))}")
         self._require(folder, varying, pattern)
+
+    def _add_sequence(self, pattern: Path) -> None:
+        """Numbered pictures that are one video."""
+        if "video" not in self._kinds:
+            raise UsageError(f"{safe_name(str(pattern))}: is a video, but only {self._wanted()} are read here")
+        if not numbered_files(pattern):
+            raise UsageError(f"{safe_name(str(pattern))}: no picture fits the pattern")
+        self._take(_Item(self._loose, str(pattern), None, "video", is_sequence=True), os.path.realpath(pattern))
+
+    def _add_address(self, url: str) -> None:
+        """A file on the network; nothing is asked of it yet where its ending tells what it is."""
+        host, parts = remote.parts_of(url)
+        kind = _kind_of_suffix(_suffix(parts[-1]))
+        if kind is None:
+            kind = _kind_of_media_type(remote.media_type(url))
+        if kind is None or kind not in self._kinds:
+            raise UsageError(f"{remote.shown(url)}: is none of the {self._wanted()}, by its ending and by what is sent")
+        root = self._roots.setdefault(f"//{host}", _Root(f"//{host}"))
+        place = remote.temporary_place(self._downloads, len(self._items), parts[-1])
+        self._take(_Item(root, str(place), parts, kind, url=url), url)
 
     def _require(self, folder: Path, pattern: tuple[str, ...] | None, argument: str) -> None:
         """Walks, and complains where that finds nothing."""
@@ -250,7 +314,7 @@ class _Collector:
         if twin is not None and twin.num_files:
             self._loose.num_files = 0
             self._items = [
-                item if item.root is not self._loose else _Item(twin, item.path, self._parts(item), item.kind)
+                item if item.root is not self._loose else replace(item, root=twin, parts=self._parts(item))
                 for item in self._items
             ]
 
@@ -290,6 +354,19 @@ def _kind_of_suffix(suffix: str) -> Kind | None:
     return "image" if suffix in IMAGE_SUFFIXES else "video" if suffix in VIDEO_SUFFIXES else None
 
 
+def _kind_of_media_type(media_type: str) -> Kind | None:
+    """By what a server calls a file: "video/mp4"; a playlist is called otherwise."""
+    major = media_type.partition("/")[0]
+    return "image" if major == "image" and media_type != "image/svg+xml" else "video" if major == "video" else None
+
+
+def _beside(folder: Path | None, entry: str) -> Path:
+    """Relative to the current folder, else to the list's: as `find_entry`, for a pattern of numbered pictures."""
+    path = Path(entry.strip())
+    is_here = folder is None or (path.parent.is_dir() and numbered_files(path))
+    return path if folder is None or is_here else folder / path
+
+
 def _is_transport_stream(path: str) -> bool:
     """Whether packets of 188 bytes, or of 192 as cameras write them, begin with MPEG's sync byte."""
     if not Path(path).is_file():  # opening a FIFO would wait for ever; reading it will say so
@@ -308,6 +385,10 @@ def _run_name(arguments: Sequence[str]) -> str:
         name = "stdin"
     elif first.startswith("@") and len(first) > 1:
         name = Path(first[1:]).stem
+    elif remote.is_address(first):
+        name = Path(remote.parts_of(first)[1][-1]).stem
+    elif not os.path.lexists(first) and is_frame_pattern(first):
+        name = stem_of(first)
     elif not os.path.lexists(first) and is_pattern(first):
         name = Path(os.path.abspath(split_pattern(first)[0])).name  # noqa: PTH100
     else:

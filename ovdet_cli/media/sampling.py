@@ -38,6 +38,10 @@ class Sampling:
     """The range begins with the first frame at or after this."""
     end_s: Fraction | None = None
     """The range ends before the first frame at or after this."""
+    keyframes: bool = False
+    """Only the frames that the file stores whole are counted, and where nothing is drawn, only they are decoded."""
+    scenes: bool = False
+    """Of the frames that the rest chooses, one a shot."""
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -52,6 +56,11 @@ class Sampling:
             raise UsageError(
                 f"the end ({_decimal(self.end_s)} s) must be after the start ({_decimal(self.start_s or 0)} s)"
             )
+        if self.keyframes and self.scenes:
+            raise UsageError(
+                "keyframes and a frame per shot exclude each other: keyframes lie too far apart to tell a cut from a "
+                "movement; give one of them"
+            )
 
 
 class Sampler:
@@ -63,8 +72,10 @@ class Sampler:
         self._first_s = Fraction(0)
         self._tick = 0
 
-    def takes(self, time_s: Fraction) -> bool:
+    def takes(self, time_s: Fraction, *, is_keyframe: bool = True) -> bool:
         """Whether the next frame, shown at `time_s`, is analysed. Call once a frame."""
+        if self._sampling.keyframes and not is_keyframe:
+            return False
         place, self._count = self._count, self._count + 1
         fps = self._sampling.fps
         if fps is None:

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ovdet_cli.media.containers import frame_rate, open_container, time_base_of, video_stream
+from ovdet_cli.errors import InputError
+from ovdet_cli.media.containers import frame_rate, open_container, reason_of, time_base_of, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -18,8 +19,18 @@ if TYPE_CHECKING:
 
 # A timestamp that falls back further than this begins a new recording in the same file.
 _SPLICE_S = 10
+# MPEG's transport and program streams count 33 bits: libav takes a fall to before the start for a wrap, a leap of 26
+# hours. So there a leap of more than this is a new recording too; a shorter gap stays a gap.
+_LEAP_S = 3600
+BROADCAST_FORMATS = frozenset(("mpegts", "mpeg"))
+# Packets in a row that are skipped before the rest of a file is given up: some seconds of video.
+MOST_BAD = 100
+# Reads that fail before the file counts as ended: an error at its end comes again and again.
+_MOST_UNREAD = 20
+# libav knows no presentation times of AVI's B-frames; its packets' times run ahead by the decoder's delay, in frames.
+_MOST_DELAY = 4
 # Codecs in which a packet is a frame; VP8 hides frames in packets of their own, DivX puts two into one.
-_ONE_PACKET_A_FRAME = frozenset(
+ONE_PACKET_A_FRAME = frozenset(
     (
         "h264",
         "hevc",
@@ -36,7 +47,7 @@ _ONE_PACKET_A_FRAME = frozenset(
     )
 )
 # How many frames are decoded to see that a packet is a frame in this very file (interlaced H.264 has two packets each).
-_PROBED_FRAMES = 12
+PROBED_FRAMES = 12
 
 
 class FrameClock:
@@ -49,6 +60,11 @@ class FrameClock:
         self._num_bad_pts = self._num_bad_dts = 0
         self._last: int | None = None
         self._splice = 0
+        names = set(stream.container.format.name.split(","))
+        self._is_broadcast = bool(names & BROADCAST_FORMATS)
+        self._is_avi = "avi" in names
+        self._start = stream.start_time or 0
+        self._delay = None if stream.codec_context.has_b_frames else 0
 
     def time_s(self, frame: "VideoFrame") -> Fraction:
         """Seconds, later than those of every frame before."""
@@ -57,12 +73,11 @@ class FrameClock:
             ticks = 0 if self._last is None else self._last + self._frame_ticks
         else:
             ticks = best + self._splice
-        if self._last is not None and ticks <= self._last:
-            if (self._last - ticks) * self._time_base > _SPLICE_S:
-                self._splice += self._last + self._frame_ticks - ticks
-                ticks = self._last + self._frame_ticks
-            else:
-                ticks = self._last + 1
+        if self._last is not None and is_break((ticks - self._last) * self._time_base, is_broadcast=self._is_broadcast):
+            self._splice += self._last + self._frame_ticks - ticks
+            ticks = self._last + self._frame_ticks
+        elif self._last is not None and ticks <= self._last:
+            ticks = self._last + 1
         self._last = ticks
         return ticks * self._time_base
 
@@ -71,6 +86,13 @@ class FrameClock:
 
         AVI knows only decoding order, so the pts that libav derives for its B-frames run to and fro.
         """
+        if self._is_avi:
+            if dts is None:
+                return None
+            if self._delay is None:
+                ahead = dts - self._start
+                self._delay = ahead if 0 < ahead <= _MOST_DELAY * self._frame_ticks else 0
+            return dts - self._delay
         if dts is not None:
             self._num_bad_dts += dts <= self._last_dts
             self._last_dts = dts
@@ -80,6 +102,11 @@ class FrameClock:
         if pts is not None and (dts is None or self._num_bad_pts <= self._num_bad_dts):
             return pts
         return dts
+
+
+def is_break(leap_s: Fraction, *, is_broadcast: bool) -> bool:
+    """Whether a step between two timestamps of a stream is no time that passed, but another clock."""
+    return leap_s < -_SPLICE_S or (is_broadcast and leap_s > _LEAP_S)
 
 
 @dataclass(frozen=True)
@@ -107,13 +134,13 @@ def find_entry(path: Path, start_s: Fraction) -> EntryPoint | None:
     """
     with open_container(path) as container:
         stream = video_stream(container)
-        if stream.codec_context.codec.name not in _ONE_PACKET_A_FRAME:
+        if stream.codec_context.codec.name not in ONE_PACKET_A_FRAME:
             return None
         entry = _entry(container, stream, start_s)
     if entry is None or len(entry.pts) != len(set(entry.pts)):
         return None
     with open_container(path) as container:
-        probed = [frame.pts for frame in islice(decoded_frames(container, video_stream(container)), _PROBED_FRAMES)]
+        probed = [frame.pts for frame in islice(decoded_frames(container, video_stream(container)), PROBED_FRAMES)]
     count = min(len(probed), len(entry.pts))
     return entry if probed[:count] == entry.pts[:count] else None
 
@@ -143,15 +170,36 @@ def _entry(container: "InputContainer", stream: "VideoStream", start_s: Fraction
     return EntryPoint(keyframe.pts, seek_ts, pts_seen[0] * time_base, sorted(pts_seen), target)
 
 
+@dataclass(frozen=True)
+class Damage:
+    """A packet that could not be read or decoded, in its place among the frames."""
+
+    reason: str
+
+
 def decoded_frames(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """Every frame in presentation order. After an error the frames already in the decoder come out first."""
-    return _decode(stream, container.demux(stream))
+    """Every frame in presentation order; what is damaged is left out. Raises what libav raises, see `decoded`."""
+    from av.video.frame import VideoFrame
+
+    return (item for item in decoded(container, stream) if isinstance(item, VideoFrame))
+
+
+def decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame | Damage"]:
+    """Every frame in presentation order, and a Damage for each packet that gives none because it is damaged.
+
+    After an error that is not of one packet, the frames already in the decoder come out first.
+
+    Raises:
+        InputError: too many packets in a row are damaged.
+        av.FFmpegError: the file cannot be read any further.
+    """
+    return _decode(stream, _packets(container, stream))
 
 
 def frames_from(
     container: "InputContainer", stream: "VideoStream", entry: EntryPoint
-) -> Iterator[tuple[int, "VideoFrame"]]:
-    """Index and frame from the entry's keyframe on.
+) -> Iterator[tuple[int, "VideoFrame | Damage"]]:
+    """Index and frame, or damage, from the entry's keyframe on.
 
     Raises:
         LandingError: the frames before the start are not the ones the packets promised. None has been used yet then.
@@ -159,7 +207,11 @@ def frames_from(
     container.seek(entry.seek_ts, stream=stream, backward=True)
     index = bisect_left(entry.pts, entry.keyframe_pts) - 1
     has_arrived = False
-    for frame in _decode(stream, _packets_from(container.demux(stream), entry)):
+    for frame in _decode(stream, _packets_from(_packets(container, stream), entry)):
+        if isinstance(frame, Damage):
+            index += 1
+            yield index, frame
+            continue
         if not has_arrived and frame.pts is not None and frame.pts < entry.keyframe_pts:
             continue  # of an open group of pictures: leans on frames before the keyframe
         index += 1
@@ -170,8 +222,10 @@ def frames_from(
         yield index, frame
 
 
-def _packets_from(packets: Iterator["Packet"], entry: EntryPoint) -> Iterator["Packet"]:
+def _packets_from(packets: Iterator["Packet | Damage"], entry: EntryPoint) -> Iterator["Packet | Damage"]:
     for packet in packets:
+        if isinstance(packet, Damage):
+            break
         if packet.pts == entry.keyframe_pts and packet.is_keyframe:
             yield packet
             yield from packets
@@ -181,13 +235,57 @@ def _packets_from(packets: Iterator["Packet"], entry: EntryPoint) -> Iterator["P
     raise LandingError
 
 
-def _decode(stream: "VideoStream", packets: Iterator["Packet"]) -> Iterator["VideoFrame"]:
+def _packets(container: "InputContainer", stream: "VideoStream") -> Iterator["Packet | Damage"]:
+    """The stream's packets. Where one cannot be read but the next one can, there is a Damage between them."""
+    import av
+
+    unread: list[Damage] = []
+    while True:
+        try:
+            for packet in container.demux(stream):
+                yield from unread
+                unread = []
+                yield packet
+            return
+        except IndexError:
+            continue  # PyAV's word for a packet of a stream that the file's beginning does not name
+        except av.FFmpegError as error:
+            if not is_damage(error) or len(unread) >= _MOST_UNREAD:
+                raise
+            unread.append(Damage(reason_of(error)))
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether a packet is at fault, so that it is worth going on with the next one."""
+    import av
+
+    return isinstance(error, (av.InvalidDataError, av.PatchWelcomeError, av.BugError, av.UndefinedError))
+
+
+def _decode(stream: "VideoStream", packets: Iterator["Packet | Damage"]) -> Iterator["VideoFrame | Damage"]:
     import av
 
     stream.thread_type = "AUTO"
+    num_bad = 0
     try:
         for packet in packets:
-            yield from packet.decode()
+            if isinstance(packet, Damage):
+                yield packet
+                continue
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                if not is_damage(error):
+                    raise
+                num_bad += 1
+                yield Damage(f"a damaged packet is skipped ({reason_of(error)})")
+                if not packet.size:  # the decoder was told to give up what it holds, and has more
+                    yield from _rest(stream)
+                if num_bad >= MOST_BAD:
+                    raise InputError(f"decoding stops: {MOST_BAD} packets in a row are damaged") from error
+                continue
+            num_bad = 0 if frames else num_bad
+            yield from frames
     except av.FFmpegError as error:
         yield from _rest(stream)
         raise error
@@ -197,7 +295,10 @@ def _rest(stream: "VideoStream") -> list["VideoFrame"]:
     """What the decoder's threads still hold."""
     import av
 
-    try:
-        return stream.decode(None)
-    except av.FFmpegError:
-        return []
+    for _ in range(_MOST_UNREAD):
+        try:
+            return stream.decode(None)
+        except av.FFmpegError as error:
+            if not is_damage(error):
+                break
+    return []

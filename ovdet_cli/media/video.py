@@ -1,7 +1,7 @@
 """Video file -> RGB frames with exact times."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +22,17 @@ from ovdet_cli.media.sampling import Sampler, Sampling, parse_time
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
-    from ovdet_cli.media.timeline import EntryPoint
+    from ovdet_cli.media.timeline import Damage, EntryPoint
 
 __all__ = ["VIDEO_SUFFIXES", "Sampling", "count_frames", "has_video_stream", "parse_time", "read_video"]
 
 VIDEO_SUFFIXES = frozenset(
     (
         *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv"),
-        *(".3gp", ".ogv", ".vob", ".mxf"),
+        *(".3gp", ".3g2", ".ogv", ".ogm", ".vob", ".mxf", ".asf", ".f4v", ".dv", ".m1v", ".m2v", ".m2t", ".divx"),
+        ".nut",
     )
 )
 _WHOLE = Sampling()
@@ -42,8 +44,9 @@ _MISSING_SHARE = Fraction(5, 100)
 def read_video(path: Path, name: str, sampling: Sampling = _WHOLE, keep_all: bool = False) -> Iterator[Frame | Failure]:
     """The frames of a video in presentation order, upright, with their index in the whole file and their exact time.
 
-    Never raises for a bad file: what could be decoded comes first, then one Failure with the index of the frame that
-    could not be. A file without a frame in range gives one Failure too. The file is closed with the iterator.
+    Never raises for a bad file. A damaged packet is skipped and gives a Failure in the place of its frame; where the
+    rest cannot be decoded, or too many in a row are damaged, the last thing is a Failure with the index of the frame
+    that could not be. A file without a frame in range gives one Failure too. The file is closed with the iterator.
 
     name: what `Frame.source` says. keep_all: also frames that are not sampled, with `is_sampled` False.
     """
@@ -69,7 +72,7 @@ def count_frames(path: Path, sampling: Sampling = _WHOLE) -> int | None:
             num_frames, rate = estimated_frames(container, stream), frame_rate(stream)
     except (InputError, av.FFmpegError, OSError, ValueError):
         return None
-    if num_frames is None:
+    if num_frames is None or sampling.keyframes or sampling.scenes:  # no header says how many there are
         return None
     end_s = num_frames / rate
     length_s = max(min(sampling.end_s or end_s, end_s) - (sampling.start_s or 0), Fraction(0))
@@ -88,17 +91,29 @@ class _Reading:
         self._first_s: Fraction | None = None
         self._promised_s: Fraction | None = None
         self._promised_frames = 0
+        self._until_s = Fraction(0)
         self.next_index = 0
 
-    def frames(self) -> Iterator[Frame]:
-        """The frames in range; raises what libav raises, and InputError for an empty range or a file cut short."""
-        from ovdet_cli.media.colour import upright_rgb
+    def frames(self) -> Iterator[Frame | Failure]:
+        """The frames in range, and failures for damaged ones.
 
-        sampler = Sampler(self._sampling)
+        Raises what libav raises, and InputError for an empty range or a file cut short.
+        """
+        from av.video.reformatter import VideoReformatter
+
+        from ovdet_cli.media.colour import upright_rgb
+        from ovdet_cli.media.timeline import Damage
+
+        sampler, scaler = Sampler(self._sampling), VideoReformatter()
         start_s, end_s = self._sampling.start_s or 0, self._sampling.end_s
         is_any = is_past_end = False
-        shown_s = until_s = Fraction(0)
+        shown_s = Fraction(0)
         for index, time_s, frame in self._decoded():
+            if isinstance(frame, Damage):
+                if shown_s >= start_s:
+                    yield Failure(self._name, frame.reason, index)
+                self.next_index = index + 1
+                continue
             if self._first_s is None:
                 self._first_s = time_s
             shown_s = time_s - self._first_s
@@ -106,19 +121,20 @@ class _Reading:
             if is_past_end:
                 break
             self.next_index = index
-            until_s = time_s + _duration_s(frame)
             if shown_s >= start_s:
-                is_any = True
-                is_sampled = sampler.takes(time_s)
+                is_sampled = sampler.takes(time_s, is_keyframe=bool(frame.key_frame))
+                is_any = is_any or is_sampled
                 if is_sampled or self._keep_all:
-                    yield Frame(upright_rgb(frame), self._name, index, time_s, is_sampled)
+                    yield Frame(upright_rgb(frame, scaler), self._name, index, time_s, is_sampled)
             self.next_index = index + 1
         if self._first_s is None:
             raise InputError("holds no frame that can be decoded")
         if not is_past_end:
-            self._check_length(until_s)
+            self._check_length(self._until_s)
         if not is_any:
-            raise InputError(f"has no frame in the range asked for: its last frame is shown at {float(shown_s):.2f} s")
+            noun = "keyframe" if self._sampling.keyframes else "frame"
+            until = "" if self._sampling.keyframes else f": its last frame is shown at {float(shown_s):.2f} s"
+            raise InputError(f"has no {noun} in the range asked for{until}")
 
     def _check_length(self, until_s: Fraction) -> None:
         """Raises InputError if the file ended well before the time and the number of frames that its header promises.
@@ -138,10 +154,14 @@ class _Reading:
                 "that its header promises; the frames before are kept"
             )
 
-    def _decoded(self) -> Iterator[tuple[int, Fraction, "VideoFrame"]]:
-        """Index, time and frame from the start or from somewhere before it."""
+    def _decoded(self) -> Iterator[tuple[int, Fraction, "VideoFrame | Damage"]]:
+        """Index, time and frame from the start or from somewhere before it; of damage, the time of the frame before."""
+        from ovdet_cli.media.keyframes import can_skip
         from ovdet_cli.media.timeline import LandingError, find_entry
 
+        if self._sampling.keyframes and not self._keep_all and can_skip(self._path):
+            yield from self._decoded_keyframes()
+            return
         entry = find_entry(self._path, self._sampling.start_s) if self._sampling.start_s else None
         if entry is not None:
             self._first_s = entry.first_s
@@ -152,16 +172,43 @@ class _Reading:
                 self._first_s = None
         yield from self._decoded_from(None)
 
-    def _decoded_from(self, entry: "EntryPoint | None") -> Iterator[tuple[int, Fraction, "VideoFrame"]]:
-        from ovdet_cli.media.timeline import FrameClock, decoded_frames, frames_from
+    def _decoded_keyframes(self) -> Iterator[tuple[int, Fraction, "VideoFrame"]]:
+        from ovdet_cli.media.deinterlace import deinterlaced
+        from ovdet_cli.media.keyframes import keyframes
+        from ovdet_cli.media.timeline import FrameClock
 
         with open_container(self._path) as container:
             stream = video_stream(container)
             clock = FrameClock(stream)
+            for index, frame in keyframes(container, stream, self._sampling.start_s):
+                time_s = clock.time_s(frame)
+                for _, whole in deinterlaced([(None, frame)]):  # each alone: its neighbours are far away
+                    yield index, time_s, whole  # type: ignore[misc]
+
+    def _decoded_from(self, entry: "EntryPoint | None") -> Iterator[tuple[int, Fraction, "VideoFrame | Damage"]]:
+        from ovdet_cli.media.deinterlace import deinterlaced
+        from ovdet_cli.media.hardware import open_for_decoding
+        from ovdet_cli.media.timeline import decoded, frames_from
+
+        with open_for_decoding(self._path) as container:
+            stream = video_stream(container)
             self._promised_s, self._promised_frames = stated_duration(container, stream), stream.frames
-            numbered = frames_from(container, stream, entry) if entry else enumerate(decoded_frames(container, stream))
-            for index, frame in numbered:
-                yield index, clock.time_s(frame), frame
+            numbered = frames_from(container, stream, entry) if entry else enumerate(decoded(container, stream))
+            for (index, time_s), frame in deinterlaced(self._timed(numbered, stream)):
+                yield index, time_s, frame
+
+    def _timed(
+        self, numbered: Iterable[tuple[int, "VideoFrame | Damage"]], stream: "VideoStream"
+    ) -> Iterator[tuple[tuple[int, Fraction], "VideoFrame | Damage"]]:
+        from ovdet_cli.media.timeline import Damage, FrameClock
+
+        clock = FrameClock(stream)
+        time_s = Fraction(0)
+        for index, frame in numbered:
+            if not isinstance(frame, Damage):
+                time_s = clock.time_s(frame)
+                self._until_s = time_s + _duration_s(frame)
+            yield (index, time_s), frame
 
 
 def _duration_s(frame: "VideoFrame") -> Fraction:

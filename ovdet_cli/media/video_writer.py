@@ -1,10 +1,9 @@
-"""RGB frames -> H.264 in MP4, at the source's own times and with its sound."""
+"""RGB frames -> a video in MP4, at the source's own times and with all that the source holds beside its pictures."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,52 +12,36 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ovdet_cli.errors import InputError
-from ovdet_cli.media.containers import (
-    as_fraction,
-    frame_rate,
-    open_container,
-    reason_of,
-    stated_duration,
-    time_base_of,
-    video_stream,
-)
+from ovdet_cli.media.colour import ColourTags, encodable, written_tags
+from ovdet_cli.media.containers import open_container, reason_of, video_stream
+from ovdet_cli.media.encoders import Encoding, choose_encoder
+from ovdet_cli.media.facts import Chapter, VideoFacts, read_facts
+from ovdet_cli.media.finishing import Wrapping, wrap_up
+from ovdet_cli.media.frame_pattern import is_sequence
+from ovdet_cli.media.sidestreams import LATEST_S, SideStreams
 from ovdet_cli.media.writing import is_disk_error, write_error
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-    from ovdet_cli.media.audio import AudioCopy
-
-# CRF 20 can hardly be told from the source by eye.
-_ENCODERS = (
-    ("libx264", {"crf": "20", "preset": "veryfast"}),
-    ("libopenh264", {"b": "8M"}),
-    ("mpeg4", {"q": "3", "flags": "+qscale", "global_quality": "354"}),
-)
 # Smaller pictures are padded: encoders and hardware decoders refuse them.
 _MIN_SIDE = 16
+# SVT-AV1 takes nothing smaller.
+_MIN_SIDE_AV1 = 64
 # MPEG-4 part 2 stores its time base in 16 bits.
 _MPEG4_TIME_BASE = Fraction(1, 60000)
-
-
-@dataclass(frozen=True)
-class _SourceFacts:
-    """What the writer takes over from the video it annotates."""
-
-    time_base: Fraction = Fraction(1, 90000)
-    rate: Fraction = Fraction(25)
-    first_s: Fraction | None = None
-    duration_s: Fraction | None = None
-    size_wh: tuple[int, int] = (0, 0)
-    pixel_aspect: Fraction | None = None
+# So much is lost of a file whose process is killed. Longer than sidestreams' LATEST_S.
+_FRAGMENT_S = LATEST_S + 1
+_DEFAULT_ENCODING = Encoding()
 
 
 class VideoWriter:
-    """Writes frames as they come: H.264 yuv420p in MP4, each at the time it had in `source`, sound copied beside them.
+    """Writes frames as they come: yuv420p in MP4, each at the time it had in `source`, sound and subtitles beside them.
 
-    The file appears under its name only when it is finished; until then it is hidden, `.NAME.part.mp4`. Closed early,
-    it holds what was written and the sound to it. Without a frame there is no file. `notes` says what differs from the
-    source. Use as a context manager, or call `close()`.
+    The file appears under its name only when it is finished; until then it is hidden, `.NAME.part.mp4`, in fragments:
+    whatever ends the process, all but its last seconds can be played. Closed early, it holds what was written and the
+    sound to it. Without a frame there is no file. `notes` says what differs from the source. Use as a context manager,
+    or call `close()`.
 
     start_s, end_s: the cut, in seconds from the source's first frame. With a start, the first frame written is shown at
     0; without one every time stays as it was.
@@ -68,19 +51,32 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, source: Path, *, start_s: Fraction | None = None, end_s: Fraction | None = None
+        self,
+        path: Path,
+        source: Path,
+        *,
+        start_s: Fraction | None = None,
+        end_s: Fraction | None = None,
+        encoding: Encoding = _DEFAULT_ENCODING,
     ) -> None:
+        from av.video.reformatter import VideoReformatter
+
         self.path = path
         self.notes: list[str] = []
         self._source = source
         self._start_s, self._end_s = start_s, end_s
+        self._encoding = encoding
         self._part = path.with_name(f".{path.name}.part.mp4")
+        self._whole = path.with_name(f".{path.name}.whole.mp4")
         self._output: OutputContainer | None = None
         self._stream: Any = None
-        self._audio: AudioCopy | None = None
-        self._facts = _SourceFacts()
+        self._side: SideStreams | None = None
+        self._facts = VideoFacts()
+        self._tags = ColourTags()
+        self._scaler = VideoReformatter()
         self._time_base = self._facts.time_base
         self._size_hw = (0, 0)
+        self._min_side = _MIN_SIDE
         self._shift_s = Fraction(0)
         self._first_s = self._last_s = Fraction(0)
         self._last_pts: int | None = None
@@ -91,7 +87,7 @@ class VideoWriter:
     def write(self, image: np.ndarray, time_s: Fraction) -> None:
         """Appends one picture, RGB uint8 (H, W, 3), shown at `time_s` in the source's time.
 
-        The first one sets the size; others are scaled to it. An odd side grows by one pixel, its edge repeated.
+        The first sets the size; others are scaled to fit into it. An odd side grows by one pixel, its edge repeated.
         """
         if self._is_closed:
             raise ValueError("the video writer is closed")
@@ -102,11 +98,15 @@ class VideoWriter:
                 self._open(image, time_s)
             self._encode(image, time_s)
             self._last_s = time_s
-            if self._audio is not None:
-                self._audio.copy_until(self._sound_end(time_s))
+            if self._side is not None:
+                self._side.copy_until(self._side_end(time_s, is_whole=False))
 
-    def close(self) -> None:
-        """Finishes the file and puts it under its name; a second call does nothing."""
+    def close(self, *, is_whole: bool = False) -> None:
+        """Finishes the file and puts it under its name; a second call does nothing.
+
+        is_whole: every frame of the source (up to the cut) was written, so sound that goes on after them is kept, and
+        the last one stays for as long as the source says.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -114,12 +114,17 @@ class VideoWriter:
             return
         with self._mended():
             self._output.mux(self._stream.encode(None))
-            if self._audio is not None:
-                self._audio.finish(self._sound_end(None))
-                self._audio.close()
+            if self._side is not None:
+                self._side.finish(self._side_end(None, is_whole=is_whole))
+                self._side.close()
             self._output.close()
+            self._check_part()
+            lost = wrap_up(self._part, self._whole, self._source, self._wrapping(is_whole=is_whole))
+            if lost:
+                self.notes.append(f"metadata that MP4 cannot hold beside a cover is left out: {', '.join(lost)}")
             self._check_written()
-            os.replace(self._part, self.path)  # noqa: PTH105 - the one call that promises atomicity
+            os.replace(self._whole, self.path)  # noqa: PTH105 - the one call that promises atomicity
+            self._part.unlink()
         if self._num_moved:
             self.notes.append(f"{self._num_moved} frames had a time not after the one before, and were moved behind it")
 
@@ -133,90 +138,89 @@ class VideoWriter:
 
     def _open(self, image: np.ndarray, time_s: Fraction) -> None:
         self._facts = self._read_source()
+        self.notes += self._facts.notes
         self._first_s = time_s
         if self._start_s is not None or time_s < 0:  # players leave out what is shown before 0
             self._shift_s = time_s
+        if self._start_s is None and time_s < 0:
+            self.notes.append(
+                f"it begins {float(-time_s):.3f} s before 0, which MP4 cannot say: all is shown later by that"
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        height, width = image.shape[:2]
-        self._size_hw = height, width
+        self._size_hw = image.shape[0], image.shape[1]
         try:
-            self._open_output(image, with_audio=True)
+            self._open_output(with_side=True)
         except (ValueError, OSError) as error:
-            if self._audio is None or is_disk_error(error):
+            if self._side is None or is_disk_error(error):
                 raise
             self._discard()
-            self.notes.append(f"the sound is left out: {reason_of(error)}")
-            self._open_output(image, with_audio=False)
-        if self._audio is not None:
-            self._audio.begin(time_s if self._start_s is not None else None, self._shift_s)
+            self.notes.append(f"sound and subtitles are left out: {reason_of(error)}")
+            self._open_output(with_side=False)
+        if self._side is not None:
+            begin_s = time_s if self._start_s is not None else None
+            self._side.begin(begin_s, self._cut_end(), self._shift_s, time_s - self._shift_s)
 
-    def _open_output(self, image: np.ndarray, *, with_audio: bool) -> None:
+    def _open_output(self, *, with_side: bool) -> None:
         import av
 
-        name, options = next((name, options) for name, options in _ENCODERS if _can_encode(name))
+        self._min_side = _MIN_SIDE_AV1 if self._encoding.codec == "av1" else _MIN_SIDE
+        height, width = (self._padded_side(side) for side in self._size_hw)
+        name, options, note = choose_encoder(self._encoding, (width, height))
+        if note and note not in self.notes:
+            self.notes.append(note)
         self._time_base = self._facts.time_base
         if name == "mpeg4" and self._time_base.denominator > 65535:
             self._time_base = _MPEG4_TIME_BASE
-        if name != "libx264":
-            self.notes.append(f"this build of FFmpeg has no x264; the video is written with {name}")
-        # Without its own time scale a late start would be kept to the millisecond only.
-        muxing = {"movflags": "+faststart", "movie_timescale": str(self._time_base.denominator)}
+        # The header waits for the first fragment: then it knows how late each stream begins, and all it must say.
+        muxing = {
+            "movflags": "+delay_moov+default_base_moof",
+            "frag_duration": str(_FRAGMENT_S * 1_000_000),
+            "flush_packets": "1",
+            "movie_timescale": str(self._time_base.denominator),
+        }
         self._output = av.open(f"file:{self._part.absolute()}", "w", format="mp4", container_options=muxing)
         self._stream = self._output.add_stream(name, rate=self._facts.rate, options=options)
-        self._configure(image)
-        self._audio = self._opened_audio() if with_audio else None
+        self._configure(width, height)
+        self._side = self._opened_side() if with_side else None
         self._output.start_encoding()
 
-    def _configure(self, image: np.ndarray) -> None:
-        from ovdet_cli.media.colour import LIMITED, limited_matrix
-
-        height, width = image.shape[:2]
+    def _configure(self, width: int, height: int) -> None:
+        facts = self._facts
         context = self._stream.codec_context
-        context.width, context.height = _padded_side(width), _padded_side(height)
+        context.width, context.height = width, height
         context.pix_fmt = "yuv420p"
         context.time_base = self._time_base
-        matrix = limited_matrix(height)
-        context.colorspace = context.color_primaries = context.color_trc = matrix
-        context.color_range = LIMITED
-        if self._facts.pixel_aspect is not None:
-            is_turned = self._facts.size_wh == (height, width) and height != width
-            aspect = self._facts.pixel_aspect
-            context.sample_aspect_ratio = 1 / aspect if is_turned else aspect
+        stored = facts.height or height
+        self._tags = written_tags(facts.tags, is_rgb=facts.is_rgb, stored_height=stored, written_height=height)
+        context.colorspace, context.color_range = self._tags.matrix, self._tags.range
+        context.color_primaries, context.color_trc = self._tags.primaries, self._tags.transfer
+        if facts.pixel_aspect is not None:
+            context.sample_aspect_ratio = facts.pixel_aspect
 
-    def _opened_audio(self) -> "AudioCopy | None":
+    def _opened_side(self) -> SideStreams | None:
         import av
-
-        from ovdet_cli.media.audio import AudioCopy
 
         assert self._output is not None
+        if is_sequence(self._source):
+            return None
         try:
-            return AudioCopy(self._source, self._output, self.notes)
+            return SideStreams(self._source, self._output, self.notes)
         except (InputError, OSError, ValueError, av.FFmpegError) as error:
-            self.notes.append(f"the sound is left out: {reason_of(error)}")
+            self.notes.append(f"sound and subtitles are left out: {reason_of(error)}")
             return None
 
-    def _read_source(self) -> _SourceFacts:
+    def _read_source(self) -> VideoFacts:
         import av
 
+        if is_sequence(self._source):
+            return VideoFacts()
         try:
-            with open_container(self._source) as container:
-                stream = video_stream(container)
-                time_base = time_base_of(stream)
-                return _SourceFacts(
-                    time_base=time_base,
-                    rate=frame_rate(stream).limit_denominator(1 << 16),
-                    first_s=None if stream.start_time is None else stream.start_time * time_base,
-                    duration_s=stated_duration(container, stream),
-                    size_wh=(stream.codec_context.width, stream.codec_context.height),
-                    pixel_aspect=as_fraction(stream.sample_aspect_ratio),
-                )
+            return read_facts(self._source)
         except (InputError, OSError, ValueError, av.FFmpegError) as error:
             self.notes.append(f"the source cannot be read again for its time base: {reason_of(error)}")
-            return _SourceFacts()
+            return VideoFacts()
 
     def _encode(self, image: np.ndarray, time_s: Fraction) -> None:
-        from ovdet_cli.media.colour import limited_yuv
-
         assert self._output is not None
         pts = round((time_s - self._shift_s) / self._time_base)
         if self._last_pts is not None and pts <= self._last_pts:
@@ -224,30 +228,40 @@ class VideoWriter:
             self._num_moved += 1
         self._last_pts = pts
         self._num_written += 1
-        frame = limited_yuv(_padded(self._fitted(image)))
+        frame = encodable(self._padded(self._fitted(image)), self._tags, self._scaler)
         frame.pts, frame.time_base = pts, self._time_base
         self._output.mux(self._stream.encode(frame))
 
     def _fitted(self, image: np.ndarray) -> np.ndarray:
+        """The picture in the size of the first one, its shape kept, with black beside it where they differ."""
         if image.shape[:2] == self._size_hw:
             return image
         from av import VideoFrame
 
-        height, width = self._size_hw
-        note = "the picture changes its size on the way; every frame is scaled to the first one's"
+        note = "the picture changes its size on the way; every frame is scaled to fit into the first one's"
         if note not in self.notes:
             self.notes.append(note)
-        return VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(width, height).to_ndarray()
+        (height, width), (own_height, own_width) = self._size_hw, image.shape[:2]
+        scale = min(height / own_height, width / own_width)
+        new_height, new_width = max(1, round(own_height * scale)), max(1, round(own_width * scale))
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
+        canvas = np.zeros((height, width, 3), np.uint8)
+        top, left = (height - new_height) // 2, (width - new_width) // 2
+        scaled = frame.reformat(new_width, new_height).to_ndarray()
+        canvas[top : top + new_height, left : left + new_width] = scaled
+        return canvas
 
-    def _sound_end(self, time_s: Fraction | None) -> Fraction | None:
+    def _cut_end(self) -> Fraction | None:
+        """The end of the cut in the source's time."""
+        if self._end_s is None:
+            return None
+        first_s = self._facts.first_s
+        return (self._first_s - (self._start_s or 0) if first_s is None else first_s) + self._end_s
+
+    def _side_end(self, time_s: Fraction | None, *, is_whole: bool) -> Fraction | None:
         """Up to where sound may be written when the video has come to `time_s`, or (None) to its end."""
-        limits = [] if time_s is None else [time_s]
-        if self._end_s is not None:
-            first_s = self._facts.first_s
-            if first_s is None:
-                first_s = self._first_s - (self._start_s or 0)
-            limits.append(first_s + self._end_s)
-        if time_s is None and self._stopped_early():
+        limits = [limit for limit in (time_s, self._cut_end()) if limit is not None]
+        if time_s is None and not is_whole and self._stopped_early():
             limits.append(self._last_s + 1 / self._facts.rate)
         return min(limits, default=None)
 
@@ -258,10 +272,52 @@ class VideoWriter:
             return False
         return facts.first_s + facts.duration_s - self._last_s > max(Fraction(1), facts.duration_s / 20, 2 / facts.rate)
 
+    def _wrapping(self, *, is_whole: bool) -> Wrapping:
+        facts = self._facts
+        length_s = 1 / facts.rate
+        if is_whole and self._end_s is None and facts.end_s is not None and facts.end_s > self._last_s:
+            length_s = facts.end_s - self._last_s
+        video_metadata = dict(facts.stream_metadata)
+        if self._start_s is not None:
+            video_metadata.pop("timecode", None)  # it would be that of the source's first frame
+        assert self._last_pts is not None
+        return Wrapping(
+            timescale=self._time_base.denominator,
+            last_s=self._last_pts * self._time_base,
+            last_duration_s=length_s,
+            metadata=facts.metadata,
+            video_metadata=video_metadata,
+            chapters=self._chapters(self._last_s + length_s),
+            subtitles={} if self._side is None else self._side.subtitles,
+        )
+
+    def _chapters(self, until_s: Fraction) -> list[Chapter]:
+        """The chapters of what was written, in its time."""
+        is_cut = self._start_s is not None
+        begin_s = self._first_s if is_cut else min(Fraction(0), self._first_s)
+        return [
+            Chapter(
+                max(chapter.start_s, begin_s) - self._shift_s,
+                min(chapter.end_s, until_s) - self._shift_s,
+                chapter.metadata,
+            )
+            for chapter in self._facts.chapters
+            if chapter.end_s > begin_s and chapter.start_s < until_s
+        ]
+
+    def _check_part(self) -> None:
+        """Raises OSError where what was written cannot be read: libav does not report each failed write."""
+        import av
+
+        try:
+            open_container(self._part).close()
+        except (InputError, av.FFmpegError) as error:
+            raise OSError(errno.EIO, f"what was written {reason_of(error)}") from error
+
     def _check_written(self) -> None:
         """Raises OSError unless the finished file holds every frame: libav does not report each failed write."""
         try:
-            with open_container(self._part) as container:
+            with open_container(self._whole) as container:
                 num_frames = video_stream(container).frames
         except InputError as error:
             raise OSError(errno.EIO, f"the finished file {error}") from error
@@ -283,30 +339,19 @@ class VideoWriter:
     def _discard(self) -> None:
         import av
 
-        for owner in (self._audio, self._output):
+        for owner in (self._side, self._output):
             with suppress(av.FFmpegError, OSError, ValueError):  # a full disk refuses the trailer too
                 if owner is not None:
                     owner.close()
-        self._audio = self._output = None
-        with suppress(OSError):  # it is gone, or its folder never was
-            self._part.unlink()
+        self._side = self._output = None
+        for path in (self._part, self._whole):
+            with suppress(OSError):  # it is gone, or its folder never was
+                path.unlink()
 
+    def _padded_side(self, side: int) -> int:
+        return max(self._min_side, side + side % 2)
 
-def _can_encode(name: str) -> bool:
-    import av
-
-    try:
-        av.Codec(name, "w")
-    except ValueError:  # UnknownCodecError
-        return False
-    return True
-
-
-def _padded_side(side: int) -> int:
-    return max(_MIN_SIDE, side + side % 2)
-
-
-def _padded(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    below, beside = _padded_side(height) - height, _padded_side(width) - width
-    return np.pad(image, ((0, below), (0, beside), (0, 0)), mode="edge") if below or beside else image
+    def _padded(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        below, beside = self._padded_side(height) - height, self._padded_side(width) - width
+        return np.pad(image, ((0, below), (0, beside), (0, 0)), mode="edge") if below or beside else image

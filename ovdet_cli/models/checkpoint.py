@@ -262,6 +262,7 @@ def write_safetensors(tensors: dict[str, Tensor], target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             save_file(tensors, part)
+            part.chmod(0o644)  # safetensors makes it the owner's alone, and stores and indexes are shared
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -96,11 +97,12 @@ def describe_run(job: DetectJob, summary: RunSummary, started: datetime) -> dict
         "vocabulary": describe_words(job.words, job.embeddings),
         "settings": {
             "threshold": job.threshold,
-            "record_threshold": rules.threshold,
+            "record_threshold": job.record_threshold,
             "nms_iou": rules.nms_iou,
             "max_detections": rules.max_detections,
             "one_class": rules.one_class,
             "post": detector.post,
+            "tracking": None if job.tracking is None else asdict(job.tracking.settings),
             "short_side": preprocess.short_side,
             "max_size": preprocess.max_size,
             "masks": detector.with_masks,
@@ -109,10 +111,21 @@ def describe_run(job: DetectJob, summary: RunSummary, started: datetime) -> dict
             "batch": detector.batch,
             "formats": list(job.formats),
             "render": job.render,
+            "codec": job.encoding.codec,
+            "crf": job.encoding.quality,
+            "encoder_preset": job.encoding.preset,
+            "hwaccel": job.encoding.hwaccel,
+            **job.looking.described(),
+            "trails_s": job.style.trails_s,
+            "ruler": job.style.has_ruler,
             "every": job.sampling.every,
             "fps": None if job.sampling.fps is None else float(job.sampling.fps),
             "start_s": None if job.sampling.start_s is None else float(job.sampling.start_s),
             "end_s": None if job.sampling.end_s is None else float(job.sampling.end_s),
+            "keyframes": job.sampling.keyframes,
+            "scenes": job.sampling.scenes,
+            "skip_similar": None if job.skip_similar is None else job.skip_similar.level,
+            "refresh_s": None if job.skip_similar is None else float(job.skip_similar.refresh_s),
         },
         "inputs": {"name": job.inputs.name, "skipped": job.inputs.skipped},
         "counts": summary.counts(),

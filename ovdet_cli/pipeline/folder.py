@@ -17,7 +17,8 @@ from ovdet_cli.media.walk import is_run_folder
 from ovdet_cli.results.sinks import RECORD_FILES
 
 RUN_FILE = "run.json"
-_OWN = (*RECORD_FILES, "images", "videos", "index", "report", RUN_FILE)
+_TABLES = ("crops.csv", "stills.csv", "clips.csv")
+_OWN = (*RECORD_FILES, *_TABLES, "images", "videos", "crops", "stills", "clips", "index", "report", RUN_FILE)
 _LOCK = ".ovdet.lock"
 
 

@@ -13,13 +13,18 @@ _POLL_S = 0.2  # a wait without an end cannot be interrupted by Ctrl-C everywher
 
 
 def run_ahead(
-    items: Iterable[T], depth: int, weigh: Callable[[T], int] = lambda item: 0, budget: int = _BUDGET
+    items: Iterable[T],
+    depth: int,
+    weigh: Callable[[T], int] = lambda item: 0,
+    budget: int = _BUDGET,
+    on_stop: Callable[[], object] = lambda: None,
 ) -> Generator[T, None, None]:
     """Yields what `items` yields, in order, while a thread fetches up to `depth` items in advance.
 
     weigh: bytes an item takes. Items wait for each other when together they weigh more than `budget`; one alone never.
     An error of the thread reaches the caller in its place. When the caller stops early, the thread stops after the
-    item it is at, `items` is closed in it, and it has ended before this generator has.
+    item it is at, `items` is closed in it, and it has ended before this generator has. on_stop: called before the
+    thread is waited for, to hasten an item that takes long.
     """
     ready: deque[tuple[T, int]] = deque()
     changed = threading.Condition()
@@ -75,4 +80,5 @@ def run_ahead(
         with changed:
             is_abandoned = True
             changed.notify_all()
+        on_stop()
         thread.join()

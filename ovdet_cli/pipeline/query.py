@@ -20,12 +20,14 @@ from ovdet_cli.detector.asking import Asker
 from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import UsageError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
+from ovdet_cli.media.encoders import Encoding
 from ovdet_cli.media.sampling import Sampling
 from ovdet_cli.media.sources import InputList
 from ovdet_cli.pipeline.description import describe_query
 from ovdet_cli.pipeline.folder import RunFolder
 from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.job import Render
+from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result, read_inputs
 from ovdet_cli.pipeline.summary import RunSummary
 from ovdet_cli.pipeline.writing import ResultWriter, drain, open_drawn
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _FRAMES_AT_ONCE = 64
 _REGIONS_AT_ONCE = 4096
+_FRAMES_AHEAD = 2 * _FRAMES_AT_ONCE
 
 Answers = Callable[[Sequence[IndexedFrame], float], list[Detections]]
 """Frames with regions, and a score at which nothing is of use any more -> what was found in each."""
@@ -88,6 +91,8 @@ class QueryJob:
     render: Render = "none"
     style: DrawStyle = field(default_factory=DrawStyle)
     where: Where = field(default_factory=Where)
+    encoding: Encoding = field(default_factory=Encoding)
+    """Codec and quality of annotated video."""
     sampling: Sampling = field(default_factory=Sampling)
     """That of the run, for drawing."""
     like: np.ndarray | None = None
@@ -225,7 +230,9 @@ def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summ
         try:
             with ExitStack() as stack:
                 writer = ResultWriter(job, summary, stack)
-                drain(_results(_answers(job)), writer, summary, on_progress, guard)
+                # Records are written while the next frames are asked.
+                results = stack.enter_context(closing(run_ahead(_results(_answers(job)), _FRAMES_AHEAD)))
+                drain(results, writer, summary, on_progress, guard)
             summary.inputs_total = summary.inputs_done
             if job.folder is not None and job.render != "none":
                 _draw(job, summary, guard)
@@ -273,8 +280,8 @@ class FoundMatch:
         """The time in its video as M:SS.cc, or nothing for a picture."""
         if self.frame.time_s is None:
             return ""
-        minutes, seconds = divmod(self.frame.time_s, 60)
-        return f"{int(minutes)}:{seconds:05.2f}"
+        minutes, hundredths = divmod(round(self.frame.time_s * 100), 6000)
+        return f"{minutes}:{hundredths // 100:02}.{hundredths % 100:02}"
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values."""

@@ -13,8 +13,7 @@ from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import DeviceError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.media.sampling import Sampling
-from ovdet_cli.media.sources import InputList, open_source
-from ovdet_cli.media.video import count_frames
+from ovdet_cli.media.sources import InputList, count_sampled, open_source
 from ovdet_cli.regions import StoredRegions
 
 
@@ -34,7 +33,7 @@ class End:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A frame and what was found in it; of a frame that was not sampled, what was found last in its video."""
+    """A frame and what was found in it; of one that was not sampled, or is reused, what was found last in its video."""
 
     frame: Frame
     detections: Detections
@@ -61,7 +60,7 @@ def expected_frames(inputs: InputList, sampling: Sampling) -> int | None:
     videos = [info for info in inputs.sources if info.kind == "video"]
     if len(videos) > _MOST_HEADERS:
         return None
-    counts = [count_frames(info.path, sampling) for info in videos]
+    counts = [count_sampled(info, sampling) for info in videos]
     if any(count is None for count in counts):
         return None
     return len(inputs.sources) - len(videos) + sum(count or 0 for count in counts)
@@ -106,7 +105,7 @@ def detect_frames(
     with closing(steps):  # an error here ends the stage before this one too
         for step in steps:
             waiting.append(step)
-            num_sampled += isinstance(step, Frame) and step.is_sampled
+            num_sampled += _is_asked(step)
             # Frames that are only drawn wait too, and each is a whole picture in memory.
             if num_sampled >= batch or len(waiting) >= 4 * batch or sum(map(weigh, waiting)) > _MOST_WAITING:
                 last = yield from _resolve(waiting, detector, words, last, keep)
@@ -114,11 +113,16 @@ def detect_frames(
         yield from _resolve(waiting, detector, words, last, keep)
 
 
+def _is_asked(step: Step) -> bool:
+    """Whether it is a frame that the network sees."""
+    return isinstance(step, Frame) and step.is_sampled and not step.is_reused
+
+
 def _resolve(
     waiting: list[Step], detector: Detector, words: Words, last: Detections, keep: RegionPolicy | None
 ) -> Generator[Result, None, Detections]:
     """Yields the results of some steps; returns what unsampled frames after them hold."""
-    frames = [step for step in waiting if isinstance(step, Frame) and step.is_sampled]
+    frames = [step for step in waiting if isinstance(step, Frame) and _is_asked(step)]
     results = iter(_detect(frames, detector, words, keep))
     for step in waiting:
         if isinstance(step, Begin):
@@ -126,7 +130,9 @@ def _resolve(
         if not isinstance(step, Frame):
             yield step
             continue
-        if not step.is_sampled:
+        if step.is_cut:
+            last = Detections.empty()
+        if not _is_asked(step):
             yield Found(step, last)
             continue
         result = next(results)

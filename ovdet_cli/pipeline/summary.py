@@ -16,7 +16,9 @@ class RunSummary:
     pictures: int = 0
     """Pictures analysed."""
     video_frames: int = 0
-    """Video frames analysed."""
+    """Video frames analysed or reused."""
+    reused: int = 0
+    """Those of them that took over the detections before them, as --skip-similar found them unchanged."""
     frames_with_detections: int = 0
     detections: int = 0
     """Detections above the threshold."""
@@ -56,6 +58,8 @@ class RunSummary:
             "inputs_done": self.inputs_done,
             "pictures": self.pictures,
             "video_frames": self.video_frames,
+            "reused": self.reused,
+            "reused_share": round(self.reused / self.video_frames, 4) if self.video_frames else 0.0,
             "frames_with_detections": self.frames_with_detections,
             "detections": self.detections,
             "recorded": self.recorded,

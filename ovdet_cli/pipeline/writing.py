@@ -11,11 +11,13 @@ from ovdet_cli.detector.photographs import looks_like_photograph
 from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import TooManyFailuresError
 from ovdet_cli.frame import Failure, Frame
+from ovdet_cli.media.encoders import Encoding
 from ovdet_cli.pipeline.folder import RunFolder
 from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result
 from ovdet_cli.pipeline.summary import RunSummary
 from ovdet_cli.render.annotate import DrawnSink, ImageSink, VideoSink
+from ovdet_cli.render.blur import Blur
 from ovdet_cli.render.draw import DrawStyle
 from ovdet_cli.results.index import IndexWriter
 from ovdet_cli.results.jsonl import JsonlSink
@@ -42,6 +44,8 @@ class Output(Protocol):
     @property
     def style(self) -> DrawStyle: ...
     @property
+    def encoding(self) -> Encoding: ...
+    @property
     def max_failures(self) -> int | None: ...
 
 
@@ -52,7 +56,7 @@ def open_drawn(output: Output, times: tuple[Fraction | None, Fraction | None], s
     path, labels, only_hits = output.folder.path, output.words.names, output.render == "hits"
     return [
         stack.enter_context(ImageSink(path / "images", labels, output.style, only_hits)),
-        stack.enter_context(VideoSink(path / "videos", labels, output.style, only_hits, *times)),
+        stack.enter_context(VideoSink(path / "videos", labels, output.style, only_hits, *times, output.encoding)),
     ]
 
 
@@ -85,7 +89,8 @@ class ResultWriter:
     """Hands results to the sinks and counts them.
 
     drawn: sinks of pictures and video. index: where regions go. world: of a model that knows little, what; pictures of
-    another kind are counted and told.
+    another kind are counted and told. with_tracks: detections in videos have track ids. blur: hides
+    things in what is drawn.
     """
 
     def __init__(
@@ -96,11 +101,15 @@ class ResultWriter:
         drawn: Sequence[DrawnSink] = (),
         index: IndexWriter | None = None,
         world: str = "",
+        *,
+        with_tracks: bool = False,
+        blur: Blur | None = None,
     ) -> None:
         self._job = job
         self._summary = summary
         self._index = index
         self._world = world
+        self._blur = blur
         self._looked_at: str | None = None
         self._is_photograph = False
         self._records: list[Sink] = []
@@ -111,7 +120,8 @@ class ResultWriter:
         if job.folder is None:
             return
         path = job.folder.path
-        for sink in open_record_sinks(path, job.formats, labels, category_ids=job.words.vocabulary.category_ids):
+        category_ids = job.words.vocabulary.category_ids
+        for sink in open_record_sinks(path, job.formats, labels, category_ids=category_ids, with_tracks=with_tracks):
             self._records.append(stack.enter_context(sink))
 
     def take(self, result: Result) -> None:
@@ -147,9 +157,10 @@ class ResultWriter:
                     if self._world:
                         self._look(frame, len(strong))
                     self._count(frame, [self._job.words.names[i] for i in strong.class_ids], len(detections))
+                shown = self._blur.hidden(frame, detections) if self._blur and self.drawn else frame
                 for drawn in self.drawn:
                     if frame.is_sampled or drawn.wants_every_frame:
-                        drawn.write(frame, strong)
+                        drawn.write(shown, strong)
 
     def _look(self, frame: Frame, found: int) -> None:
         """Counts what is outside the model's world, and says so when the first such picture comes."""
@@ -169,6 +180,7 @@ class ResultWriter:
             summary.pictures += 1
         else:
             summary.video_frames += 1
+            summary.reused += frame.is_reused
         summary.frames_with_detections += bool(labels)
         summary.detections += len(labels)
         summary.recorded += recorded

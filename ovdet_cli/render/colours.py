@@ -24,6 +24,12 @@ def class_colour(label: str) -> Colour:
     return colours[int.from_bytes(digest, "big") % len(colours)]
 
 
+def track_colour(track_id: int) -> Colour:
+    """The colour of an object by its id: as many as the palette has that follow each other differ, neighbours a lot."""
+    # 29 steps of 5 degrees are 145, near the golden angle, and share no factor with the 72 colours.
+    return palette()[track_id * 29 % len(palette())]
+
+
 @cache
 def palette() -> tuple[Colour, ...]:
     """Every colour a class can have: hues evenly spread in OKLCH, each at three lightnesses."""

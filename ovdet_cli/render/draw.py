@@ -1,14 +1,14 @@
 """Boxes, masks and labels drawn onto a picture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ovdet_cli.detections import Detections
-from ovdet_cli.render.colours import Colour, class_colour
+from ovdet_cli.render.colours import Colour, class_colour, track_colour
 from ovdet_cli.render.shapes import draw_mask, draw_outline
-from ovdet_cli.render.tags import SMALLEST_TEXT, place_tags, tag_sticker, tag_texts
+from ovdet_cli.render.tags import SMALLEST_TEXT, coloured, place_tags, tag_sticker, tag_texts
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,9 @@ class DrawStyle:
     """What is drawn of a detection.
 
     masks: filled masks, where there are any. boxes: outlines. labels: tags with the class name. scores: the score on
-    the tag. colours: of some classes, by name; the others have those that their names give them.
+    the tag. colours: of some classes, by name; the others have those that their names give them. An object with a track
+    id has it behind its name, and the id's colour in place of its name's. In videos alone: trails_s: seconds of an
+    object's way that are drawn behind it. has_ruler: the time, and where something was found, along the bottom.
     """
 
     masks: bool = True
@@ -24,6 +26,12 @@ class DrawStyle:
     labels: bool = True
     scores: bool = True
     colours: Mapping[str, Colour] = field(default_factory=dict)
+    trails_s: float = 0.0
+    has_ruler: bool = False
+
+    def colour_of(self, name: str, track_id: int = -1) -> Colour:
+        """Of a class, or of an object with a track id."""
+        return self.colours.get(name) or (class_colour(name) if track_id < 0 else track_colour(track_id))
 
 
 def draw_detections(
@@ -34,11 +42,20 @@ def draw_detections(
     image: RGB uint8 (H, W, 3). labels: every class name, by class id.
     """
     canvas = np.array(image, order="C")
+    draw_onto(canvas, detections, labels, style)
+    return canvas
+
+
+def draw_onto(
+    canvas: np.ndarray, detections: Detections, labels: Sequence[str], style: DrawStyle = DrawStyle()
+) -> None:
+    """The same in place, on a picture that is contiguous."""
     size_hw = (canvas.shape[0], canvas.shape[1])
     if not len(detections) or not canvas.size:
-        return canvas
+        return
     names = [labels[class_id] for class_id in detections.class_ids.tolist()]
-    colours = [style.colours.get(name) or class_colour(name) for name in names]
+    ids = [-1] * len(names) if detections.track_ids is None else detections.track_ids.tolist()
+    colours = [style.colour_of(name, id_) for name, id_ in zip(names, ids, strict=True)]
     thickness = line_width(size_hw)
     inner = pixel_boxes(detections.boxes_xyxy, size_hw)
     outer = _grown(inner, thickness // 2, size_hw)
@@ -53,8 +70,8 @@ def draw_detections(
             draw_outline(canvas, outer_boxes[i], colours[i], thickness)
     if style.labels:
         scores = [f"{score:.2f}" if style.scores else "" for score in detections.scores.tolist()]
-        _draw_tags(canvas, outer, names, scores, colours, thickness)
-    return canvas
+        shown = [name if id_ < 0 else f"{name} #{id_}" for name, id_ in zip(names, ids, strict=True)]
+        _draw_tags(canvas, outer, shown, scores, colours, thickness)
 
 
 def line_width(size_hw: tuple[int, int]) -> int:
@@ -99,7 +116,7 @@ def _draw_tags(
 ) -> None:
     size_hw = (canvas.shape[0], canvas.shape[1])
     tags = tag_texts(names, scores, text_size(size_hw), size_hw)
-    tags = [replace(tag, colour=colour) for tag, colour in zip(tags, colours, strict=False)]
+    tags = [coloured(tag, colour) for tag, colour in zip(tags, colours, strict=False)]
     places = place_tags(boxes[: len(tags)], tags, line, size_hw).tolist()
     for (x, y), tag in reversed(list(zip(places, tags, strict=True))):  # the surest on top
         tag_sticker(tag).put(canvas, x, y)

@@ -38,10 +38,12 @@ class Sticker:
         if top >= bottom or left >= right:
             return
         region = image[top:bottom, left:right]
-        part = (slice(top - y, bottom - y), slice(left - x, right - x))
-        kept = cv2.multiply(region, self.left[part], scale=1 / 255)
+        added, kept = self.added, self.left
+        if bottom - top != h or right - left != w:
+            part = (slice(top - y, bottom - y), slice(left - x, right - x))
+            added, kept = added[part], kept[part]
         # numpy, not cv2: OpenCV writes a view only if the array is laid out as it expects.
-        np.add(kept, self.added[part], out=region)
+        np.add(cv2.multiply(region, kept, scale=1 / 255), added, out=region)
 
 
 def rounded_alpha(width: int, height: int, radius: float) -> np.ndarray:
@@ -63,20 +65,54 @@ def draw_outline(image: np.ndarray, box: tuple[int, int, int, int], colour: Colo
     radius = min(2 * thickness + 1, short // 2)
     if radius <= thickness:  # too small for rounded corners
         radius = 0
-    _darken(image[max(0, top - 1) : top, left + radius : right - radius])
-    _darken(image[bottom : bottom + 1, left + radius : right - radius])
-    _darken(image[top + radius : bottom - radius, max(0, left - 1) : left])
-    _darken(image[top + radius : bottom - radius, right : right + 1])
-    image[top : min(top + thickness, bottom), left + radius : right - radius] = colour
-    image[max(bottom - thickness, top) : bottom, left + radius : right - radius] = colour
-    image[top + radius : bottom - radius, left : min(left + thickness, right)] = colour
-    image[top + radius : bottom - radius, max(right - thickness, left) : right] = colour
+    beside, below = image[top + radius : bottom - radius], image[:, left + radius : right - radius]
+    _darken(below[max(0, top - 1) : top])
+    _darken(below[bottom : bottom + 1])
+    _darken(beside[:, max(0, left - 1) : left])
+    _darken(beside[:, right : right + 1])
+    across = _row(colour, right - left - 2 * radius)
+    below[top : min(top + thickness, bottom)] = across
+    below[max(bottom - thickness, top) : bottom] = across
+    along = _row(colour, min(thickness, right - left))
+    beside[:, left : min(left + thickness, right)] = along
+    beside[:, max(right - thickness, left) : right] = along
     if radius:
-        upper_left, upper_right, lower_left, lower_right = _corner_stickers(colour, radius, thickness)
-        upper_left.put(image, left - 1, top - 1)
-        upper_right.put(image, right - radius, top - 1)
-        lower_left.put(image, left - 1, bottom - radius)
-        lower_right.put(image, right - radius, bottom - radius)
+        _put_corners(image, box, colour, radius, thickness)
+
+
+def _put_corners(
+    image: np.ndarray, box: tuple[int, int, int, int], colour: Colour, radius: int, thickness: int
+) -> None:
+    left, top, right, bottom = box
+    height, width = image.shape[:2]
+    corners = _corner_stickers(colour, radius, thickness)
+    if image.flags.c_contiguous and left > 0 and top > 0 and right < width and bottom < height:
+        # All four are one array, a view with a jump from left to right and from top to bottom: one call, not four.
+        rows, columns = image.strides[:2]
+        sheet: np.ndarray = np.ndarray(
+            (2, radius + 1, 2, radius + 1, 3),
+            np.uint8,
+            image,
+            (top - 1) * rows + (left - 1) * columns,
+            ((bottom - radius - top + 1) * rows, rows, (right - radius - left + 1) * columns, columns, 1),
+        )
+        whole = corners[4]
+        kept = cv2.multiply(sheet.reshape(whole.left.shape), whole.left, scale=1 / 255)
+        np.add(kept.reshape(sheet.shape), whole.added.reshape(sheet.shape), out=sheet)
+        return
+    places = [(x, y) for y in (top - 1, bottom - radius) for x in (left - 1, right - radius)]
+    for (x, y), corner in zip(places, corners[:4], strict=True):
+        corner.put(image, x, y)
+
+
+@lru_cache(maxsize=256)
+def _stock(colour: Colour, length: int) -> np.ndarray:
+    return np.full((length, 3), colour, np.uint8)
+
+
+def _row(colour: Colour, length: int) -> np.ndarray:
+    """Pixels of one colour, uint8 (length, 3), shared: copied whole, far faster than three numbers for every pixel."""
+    return _stock(colour, 1 << max(length - 1, 63).bit_length())[:length]
 
 
 def _darken(strip: np.ndarray) -> None:
@@ -84,19 +120,43 @@ def _darken(strip: np.ndarray) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _corner_stickers(colour: Colour, radius: int, thickness: int) -> tuple[Sticker, Sticker, Sticker, Sticker]:
-    """The corners of an outline with its rim: upper left, upper right, lower left, lower right."""
+def _corner_stickers(colour: Colour, radius: int, thickness: int) -> tuple[Sticker, Sticker, Sticker, Sticker, Sticker]:
+    """The corners of an outline with its rim: upper left, upper right, lower left, lower right, and the four as one."""
     offset = radius + 1 - (np.arange(radius + 1) + 0.5)
     distance = np.hypot(offset[None], offset[:, None])
     line = np.clip(radius - distance + 0.5, 0, 1) * np.clip(distance - (radius - thickness) + 0.5, 0, 1)
     rim = HALO_OPACITY * np.clip(radius + 1 - distance + 0.5, 0, 1) * np.clip(distance - radius + 0.5, 0, 1)
     alpha = line + (1 - line) * rim
     colours = np.array(colour, np.float64) * (line / np.maximum(alpha, 1e-6))[..., None]
-    corners = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
+    whole = Sticker.of(*(np.concatenate([up, up[::-1]]) for up in (_mirrored(colours), _mirrored(alpha))))
+    near, far = slice(radius + 1), slice(radius + 1, None)
     upper_left, upper_right, lower_left, lower_right = (
-        Sticker.of(colours[::dy, ::dx], alpha[::dy, ::dx]) for dy, dx in corners
+        Sticker(whole.added[y, x].copy(), whole.left[y, x].copy()) for y in (near, far) for x in (near, far)
     )
-    return upper_left, upper_right, lower_left, lower_right
+    return upper_left, upper_right, lower_left, lower_right, whole
+
+
+def _mirrored(corner: np.ndarray) -> np.ndarray:
+    return np.concatenate([corner, corner[:, ::-1]], axis=1)
+
+
+def mask_piece(mask: Mask, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The part of a mask inside x1 y1 x2 y2 (ends excluded), uint8 (h, w), 0 or 1."""
+    left, top, right, bottom = box
+    height, width = mask.size_hw
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        return np.ascontiguousarray(mask.crop(left, top, right, bottom)).view(np.uint8)
+    # What `Mask.crop` does, without its copies; and OpenCV turns the columns into rows faster than numpy.
+    begin, stop = left * height, right * height
+    ends = np.cumsum(mask.runs)
+    first, last = ends.searchsorted((begin + 1, stop)).tolist()
+    lengths = ends[first : last + 1]
+    lengths[-1:] = stop
+    lengths[1:] -= ends[first:last].copy()
+    lengths[0] -= begin
+    is_set = np.zeros(len(lengths), np.uint8)
+    is_set[1 - first % 2 :: 2] = 1  # odd runs are of ones
+    return cv2.transpose(is_set.repeat(lengths).reshape(right - left, height)[:, top:bottom])
 
 
 def draw_mask(
@@ -104,7 +164,7 @@ def draw_mask(
 ) -> None:
     """Blends the part of a mask inside x1 y1 x2 y2 (ends excluded) into the picture in place, and draws its contour."""
     left, top, right, bottom = box
-    piece = np.ascontiguousarray(mask.crop(left, top, right, bottom)).view(np.uint8)
+    piece = mask_piece(mask, box)
     if not piece.size:
         return
     region = image[top:bottom, left:right]
@@ -117,7 +177,6 @@ def draw_mask(
 def fill_region(region: np.ndarray, piece: np.ndarray, colour: Colour) -> None:
     """Blends a colour into the pixels of `region`, uint8 (h, w, 3), where `piece`, uint8 (h, w), is not zero."""
     plain = np.empty_like(region)
-    plain[0] = colour
-    plain[1:] = plain[0]  # rows copied whole: thirty times faster than spreading three numbers over every pixel
+    plain[:] = _row(colour, region.shape[1])
     tinted = cv2.addWeighted(region, 1 - MASK_OPACITY, plain, MASK_OPACITY, 0, dst=plain)
     cv2.copyTo(tinted, piece, region)

@@ -1,7 +1,7 @@
 """Tags: a class name and score on a filled plate, and where each stands so that all can be read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -75,6 +75,12 @@ def tag_text(name: str, score: str, text_size: int, widest: int) -> TagText:
     shown = fitted(name, text_size, max(1, widest - 2 * pad - score_width))
     width = 2 * pad + text_tile(shown, text_size).shape[1] + score_width
     return TagText(shown, score, text_size, class_colour(name), width, line_height(text_size))
+
+
+@lru_cache(maxsize=8192)
+def coloured(tag: TagText, colour: Colour) -> TagText:
+    """The tag with a plate of another colour."""
+    return replace(tag, colour=colour)
 
 
 @lru_cache(maxsize=512)  # up to 150 kB each in a picture of 12 megapixels

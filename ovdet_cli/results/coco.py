@@ -3,7 +3,8 @@
 `COCO("coco_images.json").loadRes("coco_results.json")` gives the detections beside the images they were found in.
 Image ids count from 1 in the order of the run. A picture's `file_name` is its source; a video frame's is
 `<source>#frame=<index>`, so that it is unique, and it carries `source`, `frame_index` and `time_s` as well. Failures
-have no size, thus no image. Category ids are the data set's own where given, else class id + 1.
+have no size, thus no image. Category ids are the data set's own where given, else class id + 1. A result with a track
+carries its `track_id`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -71,6 +72,9 @@ class CocoSink(Sink):
             if mask is not None:
                 result["segmentation"] = encode_rle(mask)
             results.append(result)
+        if detections.track_ids is not None:
+            for result, track_id in zip(results, detections.track_ids.tolist(), strict=True):
+                result |= {"track_id": track_id} if track_id >= 0 else {}
         return results
 
 

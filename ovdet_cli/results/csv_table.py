@@ -1,7 +1,8 @@
 """detections.csv and frames.csv: one row a detection, and one row a picture or analysed frame.
 
 RFC 4180: UTF-8, lines end in CR LF, a cell with a comma, quote or line end stands in quotes. A missing value (the time
-of a picture, the size of a failure, the error of a good frame) is an empty cell. Masks have no place here.
+of a picture, the size of a failure, the error of a good frame) is an empty cell. Masks have no place here. A run that
+tracks has one more column in detections.csv, track_id, empty where there is none.
 """
 
 import csv
@@ -18,18 +19,23 @@ from ovdet_cli.results.record import failure_record, frame_record
 from ovdet_cli.results.sink import OutputFile, Sink
 
 DETECTION_COLUMNS = ("source", "index", "time_s", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+TRACK_ID = "track_id"
 FRAME_COLUMNS = ("source", "index", "time_s", "width", "height", "status", "error", "detections")
 
 
 class CsvSink(Sink):
-    """Writes both tables, out after each frame; a frame's own row comes last and says that its detections are whole."""
+    """Writes both tables, out after each frame; a frame's own row comes last and says that its detections are whole.
 
-    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+    with_tracks: there is a column of track ids.
+    """
+
+    def __init__(self, folder: Path, labels: Sequence[str], *, with_tracks: bool = False) -> None:
         self._labels = labels
+        self._with_tracks = with_tracks
         self._detections = OutputFile(folder / "detections.csv")
         self._frames = OutputFile(folder / "frames.csv")
-        self._detections.write(_rows_text([DETECTION_COLUMNS]))
-        self._frames.write(_rows_text([FRAME_COLUMNS]))
+        self._detections.write(rows_text([(*DETECTION_COLUMNS, TRACK_ID) if with_tracks else DETECTION_COLUMNS]))
+        self._frames.write(rows_text([FRAME_COLUMNS]))
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Writes the frame's row and one row a detection."""
@@ -48,9 +54,21 @@ class CsvSink(Sink):
         head = [record["source"], record["index"], record["time_s"]]
         found = record["detections"]
         rows = [[*head, entry["label"], entry["class_id"], entry["score"], *entry["box_xyxy"]] for entry in found]
-        self._detections.write(_rows_text(rows))
+        if self._with_tracks:
+            for row, entry in zip(rows, found, strict=True):
+                row.append(entry.get(TRACK_ID))
+        self._detections.write(rows_text(rows))
         size = [record["width"], record["height"]]
-        self._frames.write(_rows_text([[*head, *size, record["status"], record.get("error"), len(found)]]))
+        self._frames.write(rows_text([[*head, *size, record["status"], record.get("error"), len(found)]]))
+
+
+def has_column(path: Path, name: str) -> bool:
+    """Whether the file's header names that column; False where it cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return name in next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
@@ -82,7 +100,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
             raise RecordError(f"{path}, row {number}: {len(row)} cells under {len(header)} columns")
 
 
-def _rows_text(rows: Iterable[Sequence[Any]]) -> bytes:
+def rows_text(rows: Iterable[Sequence[Any]]) -> bytes:
+    """The lines of some rows, None as an empty cell."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8")

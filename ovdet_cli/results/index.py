@@ -133,22 +133,22 @@ class IndexWriter:
         else:
             self._append(row, None)
 
-    def close(self) -> None:
-        """Ends the last shard; the index is whole."""
+    def close(self, status: str = "done") -> None:
+        """Ends the last shard. status: done, or how the run ended otherwise."""
         if self._schema is None and self._late:
             self._schema = _schema(1, 1, self._precision, None)
             self._facts |= {"num_sets": 1, "width": 1, "mask_cells": None}
             for row in self._late:
                 self._append(row, None)
         self._end_shard()
-        self._describe("done")
+        self._describe(status)
 
     def __enter__(self) -> "IndexWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # After an error too: what was found stands, and the last frame is whole.
-        self.close()
+        self.close("done" if kind is None else "cut short")
 
     def _head(self, source: str, index: int, time_s: Any) -> dict[str, Any]:
         info = self._source if self._source is not None and self._source.name == source else None
@@ -365,7 +365,9 @@ class Index:
     @staticmethod
     def _values(column: pa.ListArray, row: int) -> np.ndarray:
         """The numbers of one row's list, flat."""
-        values = column[row].values if len(column) > 1 else column.flatten()
+        values = column[row].values
+        if values is None:
+            raise ValueError(f"row {row} has no list")
         if pa.types.is_fixed_size_list(values.type):
             values = values.flatten()
         numbers: np.ndarray = values.to_numpy(zero_copy_only=True)

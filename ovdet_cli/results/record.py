@@ -3,7 +3,10 @@
 One record is one line of detections.jsonl:
 
     {"schema": "ovdet/1", "source", "index", "time_s", "width", "height", "status": "ok" or "error",
-     "error" (failures only), "detections": [{"label", "class_id", "score", "box_xyxy", "mask" (COCO RLE, if asked)}]}
+     "error" (failures only), "detections": [{"label", "class_id", "score", "box_xyxy", "mask" (COCO RLE, if asked),
+     "track_id" (frames of a video that is tracked; null: no object's, or not yet)}]}
+
+A frame that --skip-similar did not analyse holds the detections before it, and the field "reused": true.
 
 Boxes are pixels of the upright original. Pictures have index 0 and time_s null; a failure has width and height null
 and no detections. Later versions only add fields, so a reader ignores those it does not know.
@@ -56,11 +59,15 @@ def frame_record(frame: Frame, detections: Detections, labels: Sequence[str]) ->
         if mask is not None:
             entry["mask"] = encode_rle(mask)
         found.append(entry)
+    if detections.track_ids is not None:
+        for entry, track_id in zip(found, detections.track_ids.tolist(), strict=True):
+            entry["track_id"] = track_id if track_id >= 0 else None
     return {
         **_head(frame.source, frame.index, frame.time_s),
         "width": width,
         "height": height,
         "status": "ok",
+        **({"reused": True} if frame.is_reused else {}),
         "detections": found,
     }
 
@@ -118,7 +125,7 @@ def readable(text: str) -> str:
     same with a real backslash. So every record is plain UTF-8. Who looks for a source in the records must look for
     `readable(frame.source)`.
     """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _head(source: str, index: int, time_s: Fraction | None) -> dict[str, Any]:
@@ -139,7 +146,15 @@ def _parse_detections(entries: Sequence[Mapping[str, Any]], with_masks: bool) ->
         np.array([entry["score"] for entry in entries], np.float32),
         np.array([index(entry["class_id"]) for entry in entries], np.int64),
         masks,
+        _parse_track_ids(entries),
     )
     if not (np.isfinite(detections.boxes_xyxy).all() and np.isfinite(detections.scores).all()):
         raise ValueError("a score or box is no finite number")
     return detections
+
+
+def _parse_track_ids(entries: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
+    if not any("track_id" in entry for entry in entries):
+        return None
+    ids = [entry.get("track_id") for entry in entries]
+    return np.array([-1 if id_ is None else index(id_) for id_ in ids], np.int64)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ovdet_cli.detections import Detections, Mask
 from ovdet_cli.errors import RecordError
-from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, read_csv
+from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, TRACK_ID, has_column, read_csv
 from ovdet_cli.results.jsonl import read_records
 
 _DTYPES = {
@@ -31,9 +31,10 @@ _DTYPES = {
     "status": "str",
     "error": "str",
     "detections": "int64",
+    TRACK_ID: "Int64",
 }
-# A picture has no time, a failure no size: NaN and NA. A good frame's error is missing too.
-_NULLABLE = {"time_s", "width", "height"}
+# A picture has no time, a failure no size, many a detection no track: NaN and NA. A good frame's error is missing too.
+_NULLABLE = {"time_s", "width", "height", TRACK_ID}
 _JSONL = "detections.jsonl"
 _CSV = "detections.csv"
 
@@ -73,7 +74,8 @@ class Run:
     def detections(self) -> pd.DataFrame:
         """One row a detection: source, index, time_s, label, class_id, score, x1, y1, x2, y2.
 
-        Also `mask` (Mask, or None for a row without) where the run has masks.
+        Also `track_id` (nullable Int64) where the run tracks, and `mask` (Mask, or None for a row without) where it
+        has masks.
         """
         return self._tables[1]
 
@@ -125,6 +127,8 @@ def _read_jsonl_tables(path: Path, *, with_masks: bool) -> tuple[pd.DataFrame, p
     empty = Detections.empty()
     boxes, scores, class_ids = [empty.boxes_xyxy], [empty.scores], [empty.class_ids]
     masks: list[Sequence[Mask | None]] = []
+    has_tracks = False
+    track_ids: list[Sequence[int | None]] = []
     for record in read_records(path, with_masks=with_masks):
         found = record.detections
         size = (record.width, record.height)
@@ -136,9 +140,14 @@ def _read_jsonl_tables(path: Path, *, with_masks: bool) -> tuple[pd.DataFrame, p
         scores.append(found.scores)
         class_ids.append(found.class_ids)
         masks.append([None] * len(found) if found.masks is None else found.masks)
+        has_tracks = has_tracks or found.track_ids is not None
+        ids = [-1] * len(found) if found.track_ids is None else found.track_ids.tolist()
+        track_ids.append([id_ if id_ >= 0 else None for id_ in ids])
     all_boxes = np.concatenate(boxes)
     columns = [*_columns(places, 3), list(chain.from_iterable(labels)), np.concatenate(class_ids)]
     detections = _table(DETECTION_COLUMNS, [*columns, np.concatenate(scores), *all_boxes.T])
+    if has_tracks:
+        detections[TRACK_ID] = pd.Series(list(chain.from_iterable(track_ids)), dtype="Int64")
     all_masks = list(chain.from_iterable(masks))
     if any(mask is not None for mask in all_masks):
         detections["mask"] = pd.Series(all_masks, dtype=object)
@@ -146,7 +155,8 @@ def _read_jsonl_tables(path: Path, *, with_masks: bool) -> tuple[pd.DataFrame, p
 
 
 def _read_csv_tables(path: Path) -> tuple[pd.DataFrame | None, pd.DataFrame]:
-    detections = _csv_table(path, DETECTION_COLUMNS)
+    columns = (*DETECTION_COLUMNS, TRACK_ID) if has_column(path, TRACK_ID) else DETECTION_COLUMNS
+    detections = _csv_table(path, columns)
     frames_path = path.with_name("frames.csv")
     if not frames_path.is_file():
         return None, detections

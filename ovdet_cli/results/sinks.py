@@ -9,19 +9,23 @@ from ovdet_cli.results.coco import CocoSink
 from ovdet_cli.results.csv_table import CsvSink
 from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.sink import Sink
+from ovdet_cli.results.tracks import TracksSink
 
 __all__ = ["RECORD_FILES", "RECORD_FORMATS", "Sink", "check_formats", "open_record_sinks"]
 
-SinkOpener = Callable[[Path, Sequence[str], Sequence[int] | None], Sink]
+SinkOpener = Callable[[Path, Sequence[str], Sequence[int] | None, bool], Sink]
 
-RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category ids) -> sink
-    "jsonl": lambda folder, labels, category_ids: JsonlSink(folder / "detections.jsonl", labels),
-    "csv": lambda folder, labels, category_ids: CsvSink(folder, labels),
-    "coco": lambda folder, labels, category_ids: CocoSink(folder, labels, category_ids),
+RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category ids, with tracks) -> sink
+    "jsonl": lambda folder, labels, category_ids, tracks: JsonlSink(folder / "detections.jsonl", labels),
+    "csv": lambda folder, labels, category_ids, tracks: CsvSink(folder, labels, with_tracks=tracks),
+    "coco": lambda folder, labels, category_ids, tracks: CocoSink(folder, labels, category_ids),
 }
 
 
-RECORD_FILES = ("detections.jsonl", "detections.csv", "frames.csv", "coco_results.json", "coco_images.json")
+RECORD_FILES = (
+    *("detections.jsonl", "detections.csv", "frames.csv", "coco_results.json", "coco_images.json"),
+    "tracks.csv",
+)
 """Every file that a sink of these makes in its folder."""
 
 
@@ -34,11 +38,17 @@ def check_formats(names: Sequence[str]) -> None:
 
 
 def open_record_sinks(
-    folder: Path, formats: Sequence[str], labels: Sequence[str], *, category_ids: Sequence[int] | None = None
+    folder: Path,
+    formats: Sequence[str],
+    labels: Sequence[str],
+    *,
+    category_ids: Sequence[int] | None = None,
+    with_tracks: bool = False,
 ) -> list[Sink]:
     """The sinks of `formats`, in that order and each once, their files new and empty in `folder`.
 
     labels: the vocabulary's names, by class id. category_ids: the data set's own ids, by class id (COCO only).
+    with_tracks: detections have track ids, and there is a tracks.csv too.
 
     Raises:
         UsageError: a format is unknown. OutputError: a file cannot be made; those already open are closed.
@@ -46,7 +56,10 @@ def open_record_sinks(
     check_formats(formats)
     with ExitStack() as opened:
         sinks = [
-            opened.enter_context(RECORD_FORMATS[name](folder, labels, category_ids)) for name in dict.fromkeys(formats)
+            opened.enter_context(RECORD_FORMATS[name](folder, labels, category_ids, with_tracks))
+            for name in dict.fromkeys(formats)
         ]
+        if with_tracks:
+            sinks.append(opened.enter_context(TracksSink(folder, labels)))
         opened.pop_all()
     return sinks

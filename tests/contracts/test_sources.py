@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ovdet_cli.frame import Failure, Frame, SourceInfo
+from ovdet_cli.media.frame_pattern import SequenceInfo
 from ovdet_cli.media.images import write_image
+from ovdet_cli.media.remote import RemoteInfo
 from ovdet_cli.media.sources import ImageSource, Source, VideoSource, open_source
 from tests.media.clips import make_clip
 
@@ -23,7 +25,19 @@ def video(folder: Path) -> Source:
     return open_source(SourceInfo("in/a.mp4", folder / "a.mp4", "video"))
 
 
-GOOD: dict[str, Callable[[Path], Source]] = {"image": picture, "video": video}
+def sequence(folder: Path) -> Source:
+    for number in (7, 8, 12):
+        write_image(folder / f"f_{number:03d}.png", np.full((20, 30, 3), 9 * number, np.uint8))
+    return open_source(SequenceInfo("in/f_%03d.png", folder / "f_%03d.png", "video"))
+
+
+def remote(folder: Path) -> Source:
+    """A file that has been brought already: the road to it is tests/media/test_remote.py's."""
+    make_clip(folder / "a.mp4", ticks=range(0, 30 * 3600, 3600))
+    return open_source(RemoteInfo("in/a.mp4", folder / "a.mp4", "video", "http://127.0.0.1:9/a.mp4"))
+
+
+GOOD: dict[str, Callable[[Path], Source]] = {"image": picture, "video": video, "sequence": sequence, "remote": remote}
 EMPTY: dict[str, Callable[[SourceInfo], Source]] = {"image": ImageSource, "video": VideoSource}
 BAD = {
     "empty": b"",

@@ -59,7 +59,7 @@ class FakeWriter:
 
     made: ClassVar[list["FakeWriter"]] = []
 
-    def __init__(self, path, source, *, start_s, end_s):
+    def __init__(self, path, source, *, start_s, end_s, encoding):
         self.path, self.source, self.cut = path, source, (start_s, end_s)
         self.frames, self.notes = [], []
         FakeWriter.made.append(self)
@@ -67,7 +67,7 @@ class FakeWriter:
     def write(self, image, time_s):
         self.frames.append((image, time_s))
 
-    def close(self):
+    def close(self, *, is_whole=False):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"video")
         self.notes.append("no sound")

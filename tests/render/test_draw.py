@@ -1,12 +1,14 @@
 """Drawing: the input stays as it is, nothing is drawn where nothing is, and masks are blended exactly."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovdet_cli.detections import Detections, Mask
-from ovdet_cli.render.colours import class_colour
+from ovdet_cli.render.colours import class_colour, palette, track_colour
 from ovdet_cli.render.draw import DrawStyle, draw_detections, line_width, pixel_boxes, text_size
 from ovdet_cli.render.shapes import MASK_OPACITY, fill_region
 from ovdet_cli.render.tags import SMALLEST_TEXT, place_tags, tag_texts
@@ -193,3 +195,27 @@ def test_a_long_name_is_shortened_and_crowded_pictures_stay_visible():
         assert tags and covered <= 0.3 * size_hw[0] * size_hw[1]
         assert all(tag.text_size >= SMALLEST_TEXT for tag in tags)
     assert len(tag_texts(["water bottle"] * 60, ["0.50"] * 60, 13, (480, 640))) == 60
+
+
+def test_a_track_keeps_its_colour_and_shows_its_id():
+    boxes = [(10, 30, 60, 80)]
+    image = np.zeros((100, 120, 3), np.uint8)
+    colours = []
+    for id_, class_id in ((3, 0), (3, 1), (4, 0), (-1, 0)):
+        detections = replace(found(boxes), track_ids=np.array([id_]), class_ids=np.array([class_id]))
+        drawn = draw_detections(image, detections, LABELS, ONLY_BOXES)
+        colours.append(tuple(drawn[30, 35].tolist()))
+    assert colours[0] == colours[1] == track_colour(3) != colours[2]
+    assert colours[3] == class_colour(LABELS[0])
+    tracked = replace(found(boxes), track_ids=np.array([3]))
+    own = DrawStyle(colours={LABELS[0]: (1, 2, 3)}, labels=False)
+    assert tuple(draw_detections(image, tracked, LABELS, own)[30, 35].tolist()) == (1, 2, 3)
+    with_id = draw_detections(image, tracked, LABELS)
+    named = replace(own, labels=True, colours={f"{LABELS[0]} #3": track_colour(3)})
+    np.testing.assert_array_equal(
+        with_id, draw_detections(image, found(boxes), [f"{LABELS[0]} #3", *LABELS[1:]], named)
+    )
+
+
+def test_as_many_tracks_as_there_are_colours_differ():
+    assert len({track_colour(id_) for id_ in range(1, len(palette()) + 1)}) == len(set(palette()))

@@ -8,7 +8,7 @@ from ovdet_cli.errors import RecordError
 from ovdet_cli.frame import Failure
 from ovdet_cli.results.coco import CocoSink, read_coco_images, read_coco_results
 from ovdet_cli.results.rle import decode_rle
-from tests.wild_records import blank_frame, two_finds, video_frame
+from tests.wild_records import blank_frame, two_finds, two_tracked, video_frame
 
 
 def write_run(folder, **options):
@@ -91,3 +91,9 @@ def test_readers_refuse_other_files(tmp_path, data):
             read(path)
         with pytest.raises(RecordError, match="cannot read"):
             read(tmp_path / "none.json")
+
+
+def test_results_carry_their_track(tmp_path):
+    with CocoSink(tmp_path, ["cat", "dog"]) as sink:
+        sink.write(video_frame(3), two_tracked())
+    assert [r.get("track_id") for r in read_coco_results(tmp_path / "coco_results.json")] == [7, None]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from ovdet_cli.detections import Detections
 from ovdet_cli.errors import RecordError
 from ovdet_cli.frame import Failure
-from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, CsvSink, read_csv
-from tests.wild_records import blank_frame, two_finds, video_frame
+from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, CsvSink, has_column, read_csv
+from tests.wild_records import blank_frame, two_finds, two_tracked, video_frame
 
 
 def write_run(folder):
@@ -82,3 +82,15 @@ def test_what_is_no_such_table_is_refused(tmp_path, data, message):
         list(read_csv(path, ["a", "b"]))
     with pytest.raises(RecordError, match="cannot read"):
         list(read_csv(tmp_path / "none.csv", ["a"]))
+
+
+def test_a_run_that_tracks_has_a_column_more(tmp_path):
+    with CsvSink(tmp_path, ["cat", "dog"], with_tracks=True) as sink:
+        sink.write(video_frame(3), two_tracked())
+        sink.write(blank_frame("a.jpg"), two_finds())
+    lines = (tmp_path / "detections.csv").read_text().splitlines()
+    assert lines[0].endswith(",y2,track_id")
+    assert [line.rsplit(",", 1)[1] for line in lines[1:]] == ["7", "", "", ""]
+    assert has_column(tmp_path / "detections.csv", "track_id")
+    assert not has_column(tmp_path / "frames.csv", "track_id")
+    assert not has_column(tmp_path / "none.csv", "track_id")

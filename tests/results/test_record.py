@@ -13,7 +13,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.errors import RecordError
 from ovdet_cli.frame import Failure
 from ovdet_cli.results.record import failure_record, frame_record, parse_record, readable, shortest_floats
-from tests.wild_records import blank_frame, float32s, texts, two_finds, video_frame
+from tests.wild_records import blank_frame, float32s, texts, two_finds, two_tracked, video_frame
 
 
 def test_frame_record_of_a_picture():
@@ -140,4 +140,23 @@ def test_parse_record_names_a_missing_field(field):
     record = frame_record(blank_frame(), two_finds(), ["cat", "dog"])
     del record[field]
     with pytest.raises(RecordError, match=field):
+        parse_record(record)
+
+
+def test_a_tracked_frame_has_ids_and_others_have_no_such_field():
+    record = frame_record(video_frame(), two_tracked(), ["cat", "dog"])
+    assert [entry["track_id"] for entry in record["detections"]] == [7, None]
+    parsed = parse_record(json.loads(json.dumps(record)))
+    assert parsed.detections.track_ids.tolist() == [7, -1]
+    assert parsed.detections.track_ids.dtype == np.int64
+    plain = frame_record(video_frame(), two_finds(), ["cat", "dog"])
+    assert all("track_id" not in entry for entry in plain["detections"])
+    assert parse_record(plain).detections.track_ids is None
+
+
+@pytest.mark.parametrize("wrong", [1.5, "7", [7]])
+def test_a_track_id_is_a_whole_number(wrong):
+    record = frame_record(video_frame(), two_tracked(), ["cat", "dog"])
+    record["detections"][0]["track_id"] = wrong
+    with pytest.raises(RecordError, match="not what the schema says"):
         parse_record(record)

@@ -13,7 +13,7 @@ from ovdet_cli.errors import RecordError
 from ovdet_cli.frame import Failure
 from ovdet_cli.results.runs import load_run
 from ovdet_cli.results.sinks import open_record_sinks
-from tests.wild_records import blank_frame, runs, two_finds, video_frame
+from tests.wild_records import blank_frame, runs, two_finds, two_tracked, video_frame
 
 FRAME_DTYPES = {
     "source": "str",
@@ -207,3 +207,15 @@ def test_csv_cells_that_are_no_numbers_name_file_and_column(tmp_path, old, new, 
 
 def test_the_package_offers_load_run():
     assert ovdet_cli.load_run is load_run
+
+
+@pytest.mark.parametrize("name", ["detections.jsonl", "detections.csv"])
+def test_track_ids_are_read_back(tmp_path, name):
+    for sink in open_record_sinks(tmp_path, ["jsonl", "csv"], ["cat", "dog"], with_tracks=True):
+        with sink:
+            sink.write(blank_frame("a.jpg"), two_finds())
+            sink.write(video_frame(3), two_tracked())
+    ids = load_run(tmp_path / name).detections["track_id"]
+    assert ids.dtype == "Int64"
+    assert ids.tolist() == [pd.NA, pd.NA, 7, pd.NA]
+    assert "track_id" not in load_run(write_run(tmp_path / "plain") / name).detections

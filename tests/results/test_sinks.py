@@ -35,9 +35,9 @@ def test_an_unknown_format_names_the_known_ones_and_makes_no_file(tmp_path):
 
 def test_when_one_cannot_open_the_others_are_closed(tmp_path, monkeypatch):
     closed = []
-    opened = RECORD_FORMATS["jsonl"](tmp_path, [], None)
+    opened = RECORD_FORMATS["jsonl"](tmp_path, [], None, False)
     monkeypatch.setattr(opened, "close", lambda: closed.append(True))
-    monkeypatch.setitem(RECORD_FORMATS, "jsonl", lambda folder, labels, category_ids: opened)
+    monkeypatch.setitem(RECORD_FORMATS, "jsonl", lambda folder, labels, category_ids, with_tracks: opened)
     (tmp_path / "detections.csv").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*detections\.csv: Is a directory"):
         open_record_sinks(tmp_path, ["jsonl", "csv"], [])

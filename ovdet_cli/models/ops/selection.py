@@ -64,9 +64,15 @@ def select_detections(
     only (exact ties all stay). classes: rules of single classes; areas_R: the boxes' square pixels in the picture, for
     these.
     """
-    is_finite = torch.isfinite(boxes_R4).all(dim=1) & torch.isfinite(scores_RC).all(dim=1)
+    is_finite = are_finite(boxes_R4) & are_finite(scores_RC)
     found = find_candidates(scores_RC, is_finite, threshold, one_class=one_class, classes=classes, areas_R=areas_R)
     return keep_best(boxes_R4, found, nms_iou=nms_iou, max_detections=max_detections, classes=classes)
+
+
+def are_finite(values_RC: Tensor) -> Tensor:
+    """Rows (bool (R,)) without infinity or NaN: the extremes tell, ten times faster than a look at every number."""
+    # `aminmax` is as slow as that look.
+    return torch.isfinite(values_RC.amin(dim=1)) & torch.isfinite(values_RC.amax(dim=1))
 
 
 def find_candidates(

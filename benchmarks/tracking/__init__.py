@@ -1,0 +1,1 @@
+"""Tracking on scenes that are drawn here, beside a greedy IoU baseline."""
