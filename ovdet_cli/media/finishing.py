@@ -1,6 +1,6 @@
 """The last step of an output video: from fragments, playable at any moment, to a file whose index stands first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ovdet_cli.errors import InputError
 from ovdet_cli.media.containers import is_cover, open_container, time_base_of
 from ovdet_cli.media.facts import Chapter
-from ovdet_cli.media.subtitles import SUBTITLE_TICKS, TimedText
+from ovdet_cli.media.subtitles import SUBTITLE_TICKS, SubtitleTrack, TimedText
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -41,8 +41,8 @@ class Wrapping:
     metadata: Mapping[str, str] = field(default_factory=dict)
     video_metadata: Mapping[str, str] = field(default_factory=dict)
     chapters: Sequence[Chapter] = ()
-    subtitles: Mapping[int, Sequence[TimedText]] = field(default_factory=dict)
-    """By the stream's index. Fragments do not say how long their last one lasts."""
+    subtitles: Sequence[SubtitleTrack] = ()
+    """They come into the finished file alone."""
 
 
 def wrap_up(part: Path, target: Path, source: Path, wrapping: Wrapping) -> list[str]:
@@ -65,13 +65,19 @@ def wrap_up(part: Path, target: Path, source: Path, wrapping: Wrapping) -> list[
         made = stack.enter_context(open_container(part))
         output = stack.enter_context(av.open(f"file:{target.absolute()}", "w", format="mp4", container_options=muxing))
         streams = {stream.index: _added(output, stream, wrapping) for stream in made.streams}
+        texts = [
+            (text, stream)
+            for track in wrapping.subtitles
+            for stream in [track.added_to(output)]
+            for text in track.texts
+        ]
         for cover in covers:
             cover.stream = _added(output, cover.stream, None)
             cover.pts = cover.dts = 0
         output.metadata.update(wrapping.metadata)
         _set_chapters(output, wrapping.chapters)
         output.start_encoding()
-        for packet in chain(covers, _lasting(_with_texts(made, wrapping, streams), wrapping)):
+        for packet in chain(covers, _lasting(_with_texts(made, texts, streams), wrapping)):
             output.mux(packet)
     return lost if covers else []
 
@@ -87,25 +93,26 @@ def _added(output: "OutputContainer", stream: Any, wrapping: Wrapping | None) ->
     return copy
 
 
-def _with_texts(made: "InputContainer", wrapping: Wrapping, streams: Mapping[int, Any]) -> "Iterator[Packet]":
-    """The packets for the output, subtitles as they were meant among them."""
-    texts = [(text, index) for index, texts in wrapping.subtitles.items() for text in texts]
-    texts.sort(key=lambda item: -item[0].begins)
+def _with_texts(
+    made: "InputContainer", texts: Iterable[tuple[TimedText, Any]], streams: Mapping[int, Any]
+) -> "Iterator[Packet]":
+    """The packets for the output, subtitles in their places among them."""
+    waiting = sorted(texts, key=lambda item: -item[0].begins)
     last_dts: dict[int, int] = {}
     for packet in made.demux():
-        if not packet.size or packet.stream.type == "subtitle":
+        if not packet.size:
             continue
         if packet.dts is not None:  # an encoder's last packets may overlap
             if packet.dts <= last_dts.get(packet.stream.index, packet.dts - 1):
                 continue
             last_dts[packet.stream.index] = packet.dts
-        while texts and texts[-1][0].begins * SUBTITLE_TICKS <= (packet.dts or 0) * time_base_of(packet):
-            text, index = texts.pop()
-            yield text.packet(streams[index])
+        while waiting and waiting[-1][0].begins * SUBTITLE_TICKS <= (packet.dts or 0) * time_base_of(packet):
+            text, stream = waiting.pop()
+            yield text.packet(stream)
         packet.stream = streams[packet.stream.index]
         yield packet
-    for text, index in reversed(texts):
-        yield text.packet(streams[index])
+    for text, stream in reversed(waiting):
+        yield text.packet(stream)
 
 
 def _lasting(packets: "Iterator[Packet]", wrapping: Wrapping) -> "Iterator[Packet]":

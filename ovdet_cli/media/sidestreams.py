@@ -19,7 +19,14 @@ from ovdet_cli.media.containers import (
 )
 from ovdet_cli.media.facts import kept_metadata
 from ovdet_cli.media.splices import closed
-from ovdet_cli.media.subtitles import HEADER, SUBTITLE_TICKS, TEXT_CODECS, TimedText, plain_text, timed_text
+from ovdet_cli.media.subtitles import (
+    SUBTITLE_TICKS,
+    TEXT_CODECS,
+    SubtitleTrack,
+    TimedText,
+    plain_text,
+    timed_text,
+)
 from ovdet_cli.media.timeline import BROADCAST_FORMATS, MOST_BAD, is_damage
 from ovdet_cli.media.writing import is_disk_error
 
@@ -64,7 +71,7 @@ class _Track:
 
 
 class SideStreams:
-    """Sound and subtitles of `source`, added to `output`: packets are copied where MP4 can hold them.
+    """Sound and subtitles of `source`, the sound added to `output`: packets are copied where MP4 can hold them.
 
     Other sound becomes AAC, other subtitles of text become MP4's own; what is left out is told. Times are those of the
     source. `notes` tells the user what could not be kept as it was.
@@ -76,9 +83,8 @@ class SideStreams:
         self._source = source
         self._container = open_container(source)
         self._tracks: dict[int, _Track] = {}
-        self.subtitles: dict[int, list[TimedText]] = {}
-        """What was written of each stream of subtitles, by its index in the output."""
-        self._silence = TimedText(0, 1, b"\0\0")
+        self.subtitles: list[SubtitleTrack] = []
+        """For the finished file; in fragments so rare packets would hold up, and bend, the others."""
         self._offsets_s: list[Fraction] = []
         self._packets: Iterator[tuple[Packet, Fraction]] = iter(())
         self._pending: tuple[Packet, Fraction] | None = None
@@ -91,16 +97,12 @@ class SideStreams:
             self._add(f"subtitle stream {number}", subtitles, self._added_subtitles)
         self._note_others()
 
-    def begin(self, begin_s: Fraction | None, end_s: Fraction | None, shift_s: Fraction, first_s: Fraction) -> None:
+    def begin(self, begin_s: Fraction | None, end_s: Fraction | None, shift_s: Fraction) -> None:
         """Sets the cut: what is heard before `begin_s` is left out, and `shift_s` is taken off every time.
 
-        To be called after the header. first_s: when the first picture is shown in the output.
+        To be called after the header.
         """
         self._begin_s, self._end_s, self._shift_s = begin_s, end_s, shift_s
-        for track in self._tracks.values():
-            if track.write == self._take_text:  # no fragment is written before every stream has something
-                self._silence = TimedText(round(first_s / SUBTITLE_TICKS), 1, b"\0\0")
-                self._output.mux(self._silence.packet(track.target))
         streams = [track.source for track in self._tracks.values()]
         if not streams:
             return
@@ -149,10 +151,8 @@ class SideStreams:
             track = added(name, stream)
             if track is None:
                 return
-            if hasattr(track.target, "metadata"):
-                track.target.metadata.update(kept_metadata(stream.metadata))
-                if title := stream.metadata.get("title"):
-                    track.target.metadata["handler_name"] = title  # where MP4 players look for a track's name
+            if added == self._added_sound:
+                track.target.metadata.update(_track_metadata(stream))
                 track.target.disposition = stream.disposition.value
         except Exception as error:  # an unknown codec, layout or rate fails in as many ways as PyAV has setters
             self._notes.append(f"{name} is left out: {reason_of(error)}")
@@ -186,18 +186,19 @@ class SideStreams:
         from av.subtitles.codeccontext import SubtitleCodecContext
 
         codec = stream.codec_context.codec.name if stream.codec_context else "an unknown codec"
-        if codec == "mov_text":
-            return _Track(name, stream, self._output.add_stream_from_template(stream), self._take_text)
-        if codec not in TEXT_CODECS:
+        is_own = codec == "mov_text"
+        if not is_own and codec not in TEXT_CODECS:
             self._notes.append(f"{name} ({codec}) is left out: MP4 holds subtitles of text alone")
             return None
-        if not hasattr(SubtitleCodecContext, "subtitle_header"):
+        if not is_own and not hasattr(SubtitleCodecContext, "subtitle_header"):
             self._notes.append(f"{name} ({codec}) is left out: this PyAV is too old to write subtitles")
             return None
-        target: Any = self._output.add_stream("mov_text")
-        target.codec_context.subtitle_header = HEADER
-        target.codec_context.time_base = SUBTITLE_TICKS
-        self._notes.append(f"{name} is converted from {codec} to MP4's timed text: its words stay, its styles do not")
+        if not is_own:
+            self._notes.append(
+                f"{name} is converted from {codec} to MP4's timed text: its words stay, its styles do not"
+            )
+        target = SubtitleTrack(stream if is_own else None, _track_metadata(stream), stream.disposition.value)
+        self.subtitles.append(target)
         return _Track(name, stream, target, self._take_text)
 
     def _first_packet(self, stream: Any) -> tuple[float, bytes]:
@@ -324,11 +325,7 @@ class SideStreams:
         if track.last_dts is not None and begins <= track.last_dts:
             begins, ends = track.last_dts + 1, max(ends, track.last_dts + 2)  # MP4 shows one after the other
         track.last_dts = begins
-        text = TimedText(begins, ends - begins, data)
-        self.subtitles.setdefault(track.target.index, []).append(text)
-        packet = text.packet(track.target)
-        packet.pts = packet.dts = max(begins, self._silence.begins + 1)
-        self._output.mux(packet)
+        track.target.texts.append(TimedText(begins, ends - begins, data))
 
     def _convert_sound(self, track: _Track, packet: "Packet", offset_s: Fraction) -> None:
         for frame in packet.decode():
@@ -350,6 +347,13 @@ class SideStreams:
         track.next_sample = pts + frame.samples
         frame.pts, frame.time_base = pts, Fraction(1, frame.sample_rate)
         self._output.mux(track.target.encode(frame))
+
+
+def _track_metadata(stream: Any) -> dict[str, str]:
+    metadata = kept_metadata(stream.metadata)
+    if title := stream.metadata.get("title"):
+        metadata["handler_name"] = title  # where MP4 players look for a track's name
+    return metadata
 
 
 def _has_chapters(container: Any) -> bool:

@@ -2,11 +2,13 @@
 
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from av.container import OutputContainer
     from av.packet import Packet
 
 # libav's decoders of formats whose packets are text, and that we read.
@@ -50,6 +52,29 @@ class TimedText:
         packet.is_keyframe = True
         packet.stream = stream
         return packet
+
+
+@dataclass(frozen=True)
+class SubtitleTrack:
+    """A stream of subtitles for MP4. source: a stream of MP4's own kind that it is a copy of, its container open."""
+
+    source: Any | None
+    metadata: Mapping[str, str]
+    disposition: int
+    texts: list[TimedText] = field(default_factory=list)
+
+    def added_to(self, output: "OutputContainer") -> Any:
+        """The output's stream for it."""
+        stream: Any
+        if self.source is not None:
+            stream = output.add_stream_from_template(self.source, opaque=True)
+        else:
+            stream = output.add_stream("mov_text")
+            stream.codec_context.subtitle_header = HEADER
+            stream.codec_context.time_base = SUBTITLE_TICKS
+        stream.metadata.update(self.metadata)
+        stream.disposition = self.disposition
+        return stream
 
 
 def plain_text(codec: str, data: bytes) -> str:

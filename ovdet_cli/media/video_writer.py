@@ -116,7 +116,6 @@ class VideoWriter:
             self._output.mux(self._stream.encode(None))
             if self._side is not None:
                 self._side.finish(self._side_end(None, is_whole=is_whole))
-                self._side.close()
             self._output.close()
             self._check_part()
             lost = wrap_up(self._part, self._whole, self._source, self._wrapping(is_whole=is_whole))
@@ -125,6 +124,8 @@ class VideoWriter:
             self._check_written()
             os.replace(self._whole, self.path)  # noqa: PTH105 - the one call that promises atomicity
             self._part.unlink()
+            if self._side is not None:
+                self._side.close()
         if self._num_moved:
             self.notes.append(f"{self._num_moved} frames had a time not after the one before, and were moved behind it")
 
@@ -158,7 +159,7 @@ class VideoWriter:
             self._open_output(with_side=False)
         if self._side is not None:
             begin_s = time_s if self._start_s is not None else None
-            self._side.begin(begin_s, self._cut_end(), self._shift_s, time_s - self._shift_s)
+            self._side.begin(begin_s, self._cut_end(), self._shift_s)
 
     def _open_output(self, *, with_side: bool) -> None:
         import av
@@ -288,7 +289,7 @@ class VideoWriter:
             metadata=facts.metadata,
             video_metadata=video_metadata,
             chapters=self._chapters(self._last_s + length_s),
-            subtitles={} if self._side is None else self._side.subtitles,
+            subtitles=() if self._side is None else self._side.subtitles,
         )
 
     def _chapters(self, until_s: Fraction) -> list[Chapter]:

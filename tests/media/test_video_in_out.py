@@ -520,3 +520,15 @@ def test_unreadable_sources_raise_what_they_should(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(InputError):
         read_facts(tmp_path / "empty.mp4")
+
+
+@pytest.mark.parametrize(("name", "den", "audio"), [("a.mkv", 1000, "aac"), ("a.mp4", 30000, "libopus")])
+def test_times_stay_exact_over_many_fragments(tmp_path: Path, name: str, den: int, audio: str) -> None:
+    steps = np.random.default_rng(0).choice([den // 50, den // 25, den // 10, den // 3], 100)
+    ticks = [0, *np.cumsum(steps).tolist()]
+    source = make_clip(tmp_path / name, ticks=ticks, time_base=Fraction(1, den), audio=audio)
+    made, _, items = copied(source)
+    assert [frame.time_s for frame in shown(made)] == times_of(items) == [Fraction(tick, den) for tick in ticks]
+    stored, written = packets_of(source, "audio"), packets_of(made, "audio")
+    assert [data for _, data in written] == [data for _, data in stored]
+    assert max(abs(a - b) for (a, _), (b, _) in zip(stored, written, strict=True)) < Fraction(1, 1000)
