@@ -50,11 +50,11 @@ def still() -> Iterator[np.ndarray]:
 
 
 def watch() -> Iterator[np.ndarray]:
-    """A ball of 30 pixels rolls through in the third and fourth second."""
+    """A ball of 44 pixels rolls through in the third and fourth second."""
     for i in range(FPS * SECONDS):
         picture = _view()
         if 20 <= i < 40:
-            picture = _lay(picture, (i - 20) * 36.0 - 10, 445, 30)
+            picture = _lay(picture, (i - 20) * 36.0 - 10, 432, 44)
         yield _noisy(picture, 2, i)
 
 
@@ -66,11 +66,12 @@ def drift() -> Iterator[np.ndarray]:
 
 
 def pan() -> Iterator[np.ndarray]:
-    """The camera turns over the whole picture."""
-    wide = cv2.resize(read_image(SAMPLES / "stickers.jpg"), (1080, 720))[: HEIGHT + 120]
+    """The camera turns over three pictures side by side."""
+    park, chat = (read_image(SAMPLES / name) for name in ("park.jpg", "chat.png"))
+    wide = np.hstack([cv2.resize(park, (360, HEIGHT)), _view(), cv2.resize(chat, (288, HEIGHT))])
     for i in range(FPS * SECONDS):
         x = round(i * (wide.shape[1] - WIDTH) / (FPS * SECONDS))
-        yield _noisy(wide[120:, x : x + WIDTH], 2, i)
+        yield _noisy(wide[:, x : x + WIDTH], 2, i)
 
 
 def cuts() -> Iterator[np.ndarray]:

@@ -14,6 +14,7 @@ so that a reader never maps more. Polars, DuckDB (by Arrow), pandas and R read t
 import json
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,6 +315,7 @@ class Index:
         try:
             if not path.stat().st_size:  # killed before its first frame; nothing cannot be mapped
                 return
+            _read_ahead(path)
             with pa.memory_map(str(path)) as memory:
                 stream = pa.ipc.open_stream(memory)
                 self._check(stream.schema, path)
@@ -372,6 +374,13 @@ class Index:
             values = values.flatten()
         numbers: np.ndarray = values.to_numpy(zero_copy_only=True)
         return numbers
+
+
+def _read_ahead(path: Path) -> None:
+    """Asks the system to fetch a file: mapped pages that are fetched as they are touched come several times slower."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 _HEAD = ("source", "path", "kind", "index", "time_s", "width", "height", "error")
