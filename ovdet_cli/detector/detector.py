@@ -135,7 +135,8 @@ class Detector:
     @cached_property
     def text_tower(self) -> TextTower:
         """What makes words embeddings: the tower in the weights, or the one that a pull brings."""
-        return TextTower(self.spec, self._tensors, str(self.weights), lambda: self.weights_sha256)
+        weights = self.weights  # not self: a circle would keep the weights in memory until Python's collector comes
+        return TextTower(self.spec, self._tensors, str(weights), lambda: store.sha256_of(weights))
 
     @property
     def word_maker(self) -> WordMaker:
