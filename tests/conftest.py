@@ -1,5 +1,7 @@
 """What many tests need: a store of their own, and stand-in weights."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,12 @@ def r18_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stand_in_weights(
         PACKAGED / "detic" / "r18.manifest.json", tmp_path_factory.mktemp("weights") / "r18.safetensors"
     )
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """The command's log settings end with the test."""
+    yield
+    log = logging.getLogger("ovdet_cli")
+    log.handlers, log.propagate = [], True
+    log.setLevel(logging.NOTSET)

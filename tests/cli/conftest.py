@@ -1,7 +1,6 @@
 """The command as a person calls it, with stand-in weights and seeded words."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,6 @@ from typer.testing import CliRunner, Result
 
 from ovdet_cli.cli.main import app
 from tests.parity.reference import seeded_embeddings
-
-
-@pytest.fixture(autouse=True)
-def _own_log() -> Iterator[None]:
-    """The command's log settings end with the test."""
-    yield
-    log = logging.getLogger("ovdet_cli")
-    log.handlers, log.propagate = [], True
-    log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ovdet_cli.cli import detect, models
+from ovdet_cli.cli import choices, models
 from ovdet_cli.errors import MissingAssetError
 
 
@@ -34,8 +34,8 @@ def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
     def sit_down(answer: bool) -> list[str]:
         asked: list[str] = []
         monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-        monkeypatch.setattr(detect.console.err, "_force_terminal", True)
-        monkeypatch.setattr(detect.typer, "confirm", lambda text, err: asked.append(text) or answer)
+        monkeypatch.setattr(choices.console.err, "_force_terminal", True)
+        monkeypatch.setattr(choices.typer, "confirm", lambda text, err: asked.append(text) or answer)
         return asked
 
     return sit_down
@@ -43,7 +43,7 @@ def at_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
 
 def test_a_yes_brings_each_missing_thing(loader: Loader, at_terminal: Callable[[bool], list[str]]) -> None:
     asked = at_terminal(True)
-    assert detect._offering_pull(loader.load) == "loaded"
+    assert choices.offering_pull(loader.load) == "loaded"
     assert [text.split()[0] for text in asked] == ["detic-r18", "lvis"]
     assert "about 5 MB" in asked[0]
 
@@ -51,7 +51,7 @@ def test_a_yes_brings_each_missing_thing(loader: Loader, at_terminal: Callable[[
 def test_a_no_leaves_the_error(loader: Loader, at_terminal: Callable[[bool], list[str]]) -> None:
     at_terminal(False)
     with pytest.raises(MissingAssetError):
-        detect._offering_pull(loader.load)
+        choices.offering_pull(loader.load)
     assert not loader.present
 
 
@@ -61,11 +61,11 @@ def test_what_a_pull_did_not_bring_is_not_asked_for_twice(
     asked = at_terminal(True)
     monkeypatch.setattr(models, "pull", lambda names: None)
     with pytest.raises(MissingAssetError):
-        detect._offering_pull(loader.load)
+        choices.offering_pull(loader.load)
     assert len(asked) == 1
 
 
 def test_a_script_is_never_asked(loader: Loader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(detect.typer, "confirm", lambda *a, **k: pytest.fail("asked"))
+    monkeypatch.setattr(choices.typer, "confirm", lambda *a, **k: pytest.fail("asked"))
     with pytest.raises(MissingAssetError):
-        detect._offering_pull(loader.load)
+        choices.offering_pull(loader.load)

@@ -54,7 +54,7 @@ def test_a_records_file_is_as_good_as_its_folder(tmp_path):
 def test_json_is_whole_and_alone_on_stdout(tmp_path):
     result = call(write_run(tmp_path), "--json", "--top", 1)
     tables = orjson.loads(result.stdout)
-    assert list(tables) == ["labels", "sources", "failures", "totals"]
+    assert list(tables) == ["labels", "sources", "failures", "totals", "parents"]
     assert tables["labels"][0] == {
         "label": "cat",
         "detections": 1,
