@@ -50,7 +50,11 @@ def _watch(pid: int) -> tuple[float, int]:
 def main(command: list[str]) -> int:
     """Runs, measures, prints."""
     process = subprocess.Popen(command)
-    seconds, own = _watch(process.pid)
+    try:
+        seconds, own = _watch(process.pid)
+    except BaseException:  # a measurement that is broken off leaves nothing running
+        process.kill()
+        raise
     _, status, usage = os.wait4(process.pid, 0)
     facts = {
         "seconds": seconds,

@@ -183,7 +183,9 @@ def features_of(stored: Sequence[StoredRegions]) -> Tensor:
     if stored[0].scales is None:
         return features_RSD
     scales = np.concatenate([s.scales for s in stored if s.scales is not None])
-    return features_RSD.mul_(torch.from_numpy(scales)[..., None])
+    parts = features_RSD.view(*scales.shape, features_RSD.shape[2] // scales.shape[2])
+    parts.mul_(torch.from_numpy(scales)[..., None])
+    return features_RSD
 
 
 def _similar(stored: Sequence[StoredRegions], example_SD: np.ndarray) -> Tensor:

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from ovdet_cli.errors import OutputError, RecordError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
-from ovdet_cli.regions import StoredRegions
+from ovdet_cli.regions import StoredRegions, num_parts
 from ovdet_cli.results.record import readable
 
 SCHEMA = "ovdet-index/1"
@@ -68,7 +68,7 @@ def _schema(num_sets: int, width: int, precision: str, cells: int | None) -> pa.
         ("features", pa.list_(pa.list_(_TYPES[precision], num_sets * width))),
     ]
     if precision == "int8":
-        fields.append(("scales", pa.list_(pa.list_(pa.float32(), num_sets))))
+        fields.append(("scales", pa.list_(pa.list_(pa.float32(), num_sets * num_parts(width)))))
     if cells is not None:
         fields.append(("masks", pa.list_(pa.list_(pa.uint8(), cells * cells))))
     return pa.schema(fields)
@@ -358,7 +358,7 @@ class Index:
                 arrays["boxes"].reshape(-1, 4),
                 arrays["objectness"],
                 arrays["features"].reshape(*shape, self.width),
-                arrays["scales"].reshape(shape) if "scales" in arrays else None,
+                arrays["scales"].reshape(*shape, num_parts(self.width)) if "scales" in arrays else None,
                 None if masks is None or cells is None else masks.reshape(-1, cells, cells),
             )
             size_hw = (head["height"], head["width"])

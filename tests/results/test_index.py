@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ovdet_cli.errors import OutputError, RecordError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
-from ovdet_cli.regions import StoredRegions
+from ovdet_cli.regions import StoredRegions, num_parts
 from ovdet_cli.results import index as index_module
 from ovdet_cli.results.index import Index, IndexWriter
 
@@ -90,9 +90,9 @@ def test_fp16_comes_back_as_half_precision_has_it(tmp_path, with_masks):
 def test_int8_is_within_half_a_step(tmp_path):
     stored = write_clip(tmp_path, [4, 0, 1], "int8", masks=True)
     for got, put in zip(Index(tmp_path).frames(), stored, strict=True):
-        steps = np.abs(put.features).max(axis=2, initial=0, keepdims=True) / 127
+        steps = np.repeat(np.abs(put.stored_as("int8").scales), D // num_parts(D), axis=2)
         assert got.regions.features.dtype == np.int8
-        back = got.regions.features * got.regions.scales[..., None]
+        back = got.regions.features * np.repeat(got.regions.scales, D // num_parts(D), axis=2)
         assert (np.abs(back - put.features) <= steps * 0.5001).all()
         np.testing.assert_array_equal(got.regions.masks, put.masks)
 
@@ -171,7 +171,7 @@ def test_others_read_it_by_column_names(tmp_path):
     assert table.column("time_s").to_pylist() == [0, 0.04]
     np.testing.assert_array_equal(np.array(table.column("boxes")[1].as_py(), np.float32), stored[1].boxes_xyxy)
     features, scales = (np.array(table.column(name)[0].as_py(), np.float32) for name in ("features", "scales"))
-    back = features.reshape(3, S, D) * scales[..., None]
+    back = features.reshape(3, S, D) * np.repeat(scales.reshape(3, S, -1), D // num_parts(D), axis=2)
     np.testing.assert_allclose(back, stored[0].features, atol=0.02)
     assert [len(m) for m in table.column("masks")[1].as_py()] == [M * M] * 2
 
@@ -415,3 +415,13 @@ def test_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "_file", Full())
     with pytest.raises(OutputError, match=r"cannot write the index .*: No space left on device"):
         writer.write(frame("a.png", 1), make_regions(3))
+
+
+def test_parts_of_a_wide_vector_have_scales_of_their_own():
+    features = np.random.default_rng(0).standard_normal((2, 1, 192), dtype=np.float32)
+    features[:, :, :64] *= 100
+    stored = StoredRegions(np.zeros((2, 4), np.float32), np.ones(2, np.float32), features).stored_as("int8")
+    assert stored.scales is not None
+    assert stored.scales.shape == (2, 1, 3)
+    back = stored.features * np.repeat(stored.scales, 64, axis=2)
+    assert np.abs(back - features)[:, :, 64:].max() < 0.02
