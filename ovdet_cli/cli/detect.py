@@ -259,8 +259,10 @@ def _looking(
 
 
 def _index_regions(text: str) -> int | Literal["all", "auto"]:
-    if text in ("all", "auto"):
-        return text  # type: ignore[return-value]
+    if text == "all":
+        return "all"
+    if text == "auto":
+        return "auto"
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise UsageError(f"--index-regions {text}: write a number of regions, all, or auto")

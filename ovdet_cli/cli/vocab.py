@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ovdet_cli.cli import choices, console, vocab_cache, vocab_lint
+from ovdet_cli.cli import vocab_options as o
 from ovdet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from ovdet_cli.vocabulary.vocabulary import Vocabulary
+    pass
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -26,18 +27,10 @@ app.command("cache", context_settings=_HELP)(vocab_cache.cache)
 
 @app.command(context_settings=_HELP)
 def show(
-    vocab: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE|NAME]", help="A file of names, or a built-in list.", show_default=False),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B", help='Words between commas: "cat,hot dog".')
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="The model asked. Default: the one of `ovdet models use`."),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    vocab: o.Named = None,
+    classes: o.Classes = None,
+    model: o.Model = None,
+    json: o.AsJson = False,
 ) -> None:
     """List the names with how familiar each is to a model, and the class that it comes nearest to.
 
@@ -49,7 +42,7 @@ def show(
     from ovdet_cli.vocabulary.entry_writer import plain_entry
 
     spec = choose_model(model, None)
-    words = _vocabulary(vocab, classes)
+    words = o.named_vocabulary(vocab, classes)
     names = words.names
     said = [plain_entry(entry, Path.cwd()) for entry in words.entries]
     # Only the built-in model's tower was taught the difference; others need not be here for the list.
@@ -78,23 +71,13 @@ def show(
 
 @app.command(context_settings=_HELP)
 def embed(
-    vocab: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE|NAME]", help="A vocabulary file, or a built-in list.", show_default=False),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B", help='Words between commas: "cat,hot dog".')
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", metavar="NAME", help="Whose text tower. Default: the model of `ovdet models use`."
-        ),
-    ] = None,
+    vocab: o.Named = None,
+    classes: o.Classes = None,
+    model: o.Model = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where to: a .safetensors file.")
     ] = Path("words.safetensors"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write an existing file anew.")] = False,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Embed a vocabulary once into a file that --vocab takes in place of words: no text tower is needed then.
 
@@ -109,7 +92,7 @@ def embed(
         raise UsageError(f"-o {output}: the file's name must end in .safetensors")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists; name another file, or write it anew with --overwrite")
-    words = _vocabulary(vocab, classes)
+    words = o.named_vocabulary(vocab, classes)
     spec = choose_model(model, None)
     vectors = choices.offering_pull(lambda: embed_vocabulary(words, TextTower(spec)))
     write_embedded(output, words.entries, vectors)
@@ -126,7 +109,7 @@ def merge(
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Where to: .csv, .tsv, .yaml, .toml, .json or .txt."),
     ],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write an existing file anew.")] = False,
+    overwrite: o.Overwrite = False,
 ) -> None:
     """Unite vocabularies into one file, in the format of its suffix.
 
@@ -162,13 +145,3 @@ def _settings_column(said: list[dict[str, Any]]) -> tuple[tuple[str, ...], list[
         for settings in said
     ]
     return ("settings",), [(text,) for text in shown]
-
-
-def _vocabulary(vocab: str | None, classes: str | None) -> "Vocabulary":
-    from ovdet_cli.vocabulary.vocabulary import BUILT_IN, Vocabulary
-
-    if vocab is None and classes is None:
-        raise UsageError(f"name a vocabulary: a file, one of {', '.join(BUILT_IN)}, or --classes 'cat,hot dog'")
-    typed = None if classes is None else Vocabulary.from_classes(classes)
-    named = None if vocab is None else Vocabulary.load(vocab if vocab in BUILT_IN else Path(vocab))
-    return named + typed if named and typed else named or typed or Vocabulary()

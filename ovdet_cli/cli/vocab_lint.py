@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovdet_cli.cli import console
+from ovdet_cli.cli import vocab_options as o
 from ovdet_cli.errors import MissingAssetError
 
 if TYPE_CHECKING:
@@ -22,32 +23,23 @@ _MOST_UNFAMILIAR = 200  # names whose nearest class is looked up, which takes a 
 
 
 def lint(
-    vocab: Annotated[
-        str | None,
-        typer.Argument(metavar="[FILE|NAME]", help="A vocabulary file, or a built-in list.", show_default=False),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B", help='Words between commas: "cat,hot dog".')
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="The model meant. Default: the one of `ovdet models use`."),
-    ] = None,
+    vocab: o.Named = None,
+    classes: o.Classes = None,
+    model: o.Model = None,
     threshold: Annotated[
         float | None,
         typer.Option("--threshold", metavar="T", min=0, max=1, help="Score of a detection. Default: the model's own."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: o.AsJson = False,
 ) -> None:
     """Find what will not work in a vocabulary, and say why and what to write instead. It refuses nothing.
 
     Example: ovdet vocab lint --classes "guitr,person or dog,puppy,dog"
     """
-    from ovdet_cli.cli.vocab import _vocabulary
     from ovdet_cli.detector.detector import choose_model
 
     spec = choose_model(model, None)
-    vocabulary = _vocabulary(vocab, classes)
+    vocabulary = o.named_vocabulary(vocab, classes)
     result = _look(vocabulary, spec, spec.rules.threshold if threshold is None else threshold)
     if json:
         rows = [asdict(finding) for finding in result.findings]

@@ -46,20 +46,32 @@ def read_video(path: Path, name: str, sampling: Sampling = _WHOLE, keep_all: boo
 
     Never raises for a bad file. A damaged packet is skipped and gives a Failure in the place of its frame; where the
     rest cannot be decoded, or too many in a row are damaged, the last thing is a Failure with the index of the frame
-    that could not be. A file without a frame in range gives one Failure too. The file is closed with the iterator.
+    that could not be. A file without a frame in range gives one Failure in all. The file is closed with the iterator.
 
     name: what `Frame.source` says. keep_all: also frames that are not sampled, with `is_sampled` False.
     """
     import av
 
     reading = _Reading(path, name, sampling, keep_all)
+    early: list[Failure] | None = []  # damage before the first frame; None once there was one
     try:
-        yield from reading.frames()
+        for step in reading.frames():
+            if early is not None and isinstance(step, Failure):
+                early.append(step)
+                continue
+            yield from early or ()
+            early = None
+            yield step
     except (InputError, av.FFmpegError, OSError, ValueError, MemoryError) as error:
         reason = reason_of(error)
+        if early is not None:
+            yield Failure(name, reason)
+            return
         if reading.next_index and not isinstance(error, InputError):
             reason = f"decoding stops before frame {reading.next_index}: {reason}"
         yield Failure(name, reason, index=reading.next_index)
+    else:
+        yield from early or ()
 
 
 def count_frames(path: Path, sampling: Sampling = _WHOLE) -> int | None:

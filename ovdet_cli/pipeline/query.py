@@ -215,6 +215,7 @@ def _results(answered: Iterator[tuple[IndexedFrame, Detections]]) -> Generator[R
 def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summary: None) -> RunSummary:
     """Carries out a query; the records are those that `detect` would write with these words, from what was indexed."""
     summary = RunSummary()
+    sources: list[SourceInfo] = []
     started = datetime.now(UTC)
     begun = time.perf_counter()
 
@@ -232,10 +233,10 @@ def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summ
                 writer = ResultWriter(job, summary, stack)
                 # Records are written while the next frames are asked.
                 results = stack.enter_context(closing(run_ahead(_results(_answers(job)), _FRAMES_AHEAD)))
-                drain(results, writer, summary, on_progress, guard)
+                drain(_noting(results, sources), writer, summary, on_progress, guard)
             summary.inputs_total = summary.inputs_done
             if job.folder is not None and job.render != "none":
-                _draw(job, summary, guard)
+                _draw(job, sources, summary, guard)
             summary.status = "done"
         except KeyboardInterrupt:
             summary.status = "interrupted"
@@ -251,7 +252,9 @@ def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summ
 def _answers(job: QueryJob) -> Iterator[tuple[IndexedFrame, Detections]]:
     if job.top is None:
         return answer_frames(job.index.frames(), job.where, job.answer)
-    best = BestOfEach(job.top, len(job.words.names))
+    # A negative is never found, and none of its matches is waited for.
+    num_classes = sum(not entry.is_negative for entry in job.words.vocabulary.entries)
+    best = BestOfEach(job.top, num_classes)
     return best.of(answer_frames(job.index.frames(), job.where, job.answer, best))
 
 
@@ -305,14 +308,18 @@ def surest(job: QueryJob) -> list[FoundMatch]:
     return [match for _, match in sorted(found, key=lambda pair: (pair[0], -pair[1].score))]
 
 
-def _draw(job: QueryJob, summary: RunSummary, guard: InterruptGuard) -> None:
+def _noting(results: Iterator[Result], sources: list[SourceInfo]) -> Iterator[Result]:
+    """Notes every source that is in the records; inputs that were never there have no path."""
+    for result in results:
+        if isinstance(result, Begin) and result.source.path != Path():
+            sources.append(result.source)
+        yield result
+
+
+def _draw(job: QueryJob, sources: Sequence[SourceInfo], summary: RunSummary, guard: InterruptGuard) -> None:
     """Decodes the sources again and draws what was found; records do not depend on whether they are still there."""
-    sources: dict[str, SourceInfo] = {}
-    for frame in job.index.frames():
-        if job.where.takes_source(frame.source.name) and frame.source.path != Path():
-            sources.setdefault(frame.source.name, frame.source)
-    there = [info for info in sources.values() if info.path.is_file()]
-    gone = [info.name for info in sources.values() if not info.path.is_file()]
+    there = [info for info in sources if info.path.is_file()]
+    gone = [info.name for info in sources if not info.path.is_file()]
     notes = [f"{name} is not drawn: its file is no longer there" for name in gone]
     with ExitStack() as stack:
         times = (job.sampling.start_s, job.sampling.end_s)
