@@ -3,12 +3,10 @@
 import fnmatch
 import heapq
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,7 +28,7 @@ from ovdet_cli.pipeline.job import Render
 from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result, read_inputs
 from ovdet_cli.pipeline.summary import RunSummary
-from ovdet_cli.pipeline.writing import ResultWriter, drain, open_drawn
+from ovdet_cli.pipeline.writing import ResultWriter, described, drain, open_drawn
 from ovdet_cli.regions import StoredRegions
 from ovdet_cli.render.annotate import DrawnSink
 from ovdet_cli.render.draw import DrawStyle
@@ -216,36 +214,15 @@ def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summ
     """Carries out a query; the records are those that `detect` would write with these words, from what was indexed."""
     summary = RunSummary()
     sources: list[SourceInfo] = []
-    started = datetime.now(UTC)
-    begun = time.perf_counter()
-
-    def describe() -> None:
-        summary.total_s = time.perf_counter() - begun
-        if job.folder:
-            job.folder.write_info(describe_query(job, summary, started))
-
-    if job.folder:
-        job.folder.clear()
-    describe()
-    with InterruptGuard() as guard:
-        try:
-            with ExitStack() as stack:
-                writer = ResultWriter(job, summary, stack)
-                # Records are written while the next frames are asked.
-                results = stack.enter_context(closing(run_ahead(_results(_answers(job)), _FRAMES_AHEAD)))
-                drain(_noting(results, sources), writer, summary, on_progress, guard)
-            summary.inputs_total = summary.inputs_done
-            if job.folder is not None and job.render != "none":
-                _draw(job, sources, summary, guard)
-            summary.status = "done"
-        except KeyboardInterrupt:
-            summary.status = "interrupted"
-            raise
-        except BaseException:
-            summary.status = "failed"
-            raise
-        finally:
-            describe()
+    with described(job.folder, summary, lambda started: describe_query(job, summary, started)) as guard:
+        with ExitStack() as stack:
+            writer = ResultWriter(job, summary, stack)
+            # Records are written while the next frames are asked.
+            results = stack.enter_context(closing(run_ahead(_results(_answers(job)), _FRAMES_AHEAD)))
+            drain(_noting(results, sources), writer, summary, on_progress, guard)
+        summary.inputs_total = summary.inputs_done
+        if job.folder is not None and job.render != "none":
+            _draw(job, sources, summary, guard)
     return summary
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
 
 from ovdet_cli.detector.asking import classifier_path
 from ovdet_cli.detector.detector import Detector
@@ -13,14 +12,13 @@ from ovdet_cli.media.remote import discard
 from ovdet_cli.models.checkpoint import write_safetensors
 from ovdet_cli.models.zoo import RECOMMENDED
 from ovdet_cli.pipeline.description import describe_run
-from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
 from ovdet_cli.pipeline.similar import mark_similar
 from ovdet_cli.pipeline.stream import End, Result, Step, detect_frames, read_inputs, weigh
 from ovdet_cli.pipeline.summary import RunSummary
 from ovdet_cli.pipeline.track_stage import track_frames
-from ovdet_cli.pipeline.writing import ResultWriter, drain, open_drawn
+from ovdet_cli.pipeline.writing import ResultWriter, described, drain, open_drawn
 from ovdet_cli.results.index import IndexWriter
 
 _FEW = 5  # photographs a detection: from then on the summary says why
@@ -34,56 +32,35 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
     """
     missing = len(job.inputs.missing)
     summary = RunSummary(inputs_total=len(job.inputs.sources) + missing, inputs_done=missing)
-    started = datetime.now(UTC)
-    begun = time.perf_counter()
-
-    def describe() -> None:
-        summary.total_s = time.perf_counter() - begun
-        if job.folder:
-            job.folder.write_info(describe_run(job, summary, started))
-
-    if job.folder:
-        job.folder.clear()
-    describe()
-    with InterruptGuard() as guard:
-        try:
-            with ExitStack() as stack:
-                stack.enter_context(decoding_on(job.encoding.hwaccel))
-                times = (job.sampling.start_s, job.sampling.end_s)
-                index = _open_index(job, stack)
-                world = _world(job.detector) if job.detector.knows else ""
-                drawn = open_drawn(job, times, stack)
-                if job.folder:
-                    drawn += job.looking.open(job.folder.path, job.words.names, job.style, stack)
-                blur = job.looking.blurring(job.words.names)
-                with_tracks = job.tracking is not None
-                writer = ResultWriter(job, summary, stack, drawn, index, world, with_tracks=with_tracks, blur=blur)
-                stack.callback(_discard_downloads, job)
-                keep_all = any(sink.wants_every_frame for sink in drawn)
-                frames = _timed(read_inputs(job.inputs, job.sampling, keep_all=keep_all, workers=job.workers), summary)
-                if job.skip_similar is not None:
-                    frames = mark_similar(frames, job.skip_similar)
-                batch = job.detector.batch
-                keep = None if job.index is None else job.index.policy
-                ahead = run_ahead(frames, 2 * batch, weigh)
-                found = detect_frames(ahead, job.detector, job.words, batch, keep)
-                if job.tracking is not None:
-                    found = track_frames(found, job.tracking)
-                stop = job.inputs.is_stopped.set  # a download would be waited for
-                results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh, on_stop=stop)))
-                drain(_discarding(results), writer, summary, on_progress, guard)
-            if summary.photographs > _FEW * summary.in_photographs:
-                little = f"{summary.in_photographs} found in {summary.photographs} that look like photographs"
-                summary.notes = [*summary.notes, f"{little}: {_world(job.detector)}"]
-            summary.status = "done"
-        except KeyboardInterrupt:
-            summary.status = "interrupted"
-            raise
-        except BaseException:
-            summary.status = "failed"
-            raise
-        finally:
-            describe()
+    with described(job.folder, summary, lambda started: describe_run(job, summary, started)) as guard:
+        with ExitStack() as stack:
+            stack.enter_context(decoding_on(job.encoding.hwaccel))
+            times = (job.sampling.start_s, job.sampling.end_s)
+            index = _open_index(job, stack)
+            world = _world(job.detector) if job.detector.knows else ""
+            drawn = open_drawn(job, times, stack)
+            if job.folder:
+                drawn += job.looking.open(job.folder.path, job.words.names, job.style, stack)
+            blur = job.looking.blurring(job.words.names)
+            with_tracks = job.tracking is not None
+            writer = ResultWriter(job, summary, stack, drawn, index, world, with_tracks=with_tracks, blur=blur)
+            stack.callback(_discard_downloads, job)
+            keep_all = any(sink.wants_every_frame for sink in drawn)
+            frames = _timed(read_inputs(job.inputs, job.sampling, keep_all=keep_all, workers=job.workers), summary)
+            if job.skip_similar is not None:
+                frames = mark_similar(frames, job.skip_similar)
+            batch = job.detector.batch
+            keep = None if job.index is None else job.index.policy
+            ahead = run_ahead(frames, 2 * batch, weigh)
+            found = detect_frames(ahead, job.detector, job.words, batch, keep)
+            if job.tracking is not None:
+                found = track_frames(found, job.tracking)
+            stop = job.inputs.is_stopped.set  # a download would be waited for
+            results = stack.enter_context(closing(run_ahead(found, 2 * batch, weigh, on_stop=stop)))
+            drain(_discarding(results), writer, summary, on_progress, guard)
+        if summary.photographs > _FEW * summary.in_photographs:
+            little = f"{summary.in_photographs} found in {summary.photographs} that look like photographs"
+            summary.notes = [*summary.notes, f"{little}: {_world(job.detector)}"]
     return summary
 
 

@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from fractions import Fraction
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from ovdet_cli.detector.photographs import looks_like_photograph
 from ovdet_cli.detector.words import Words
@@ -24,6 +25,38 @@ from ovdet_cli.results.jsonl import JsonlSink
 from ovdet_cli.results.sinks import Sink, open_record_sinks
 
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def described(
+    folder: RunFolder | None, summary: RunSummary, info: Callable[[datetime], dict[str, Any]]
+) -> Iterator[InterruptGuard]:
+    """A run from its beginning to its end, however it ends: run.json tells of both. Clears the folder of an older one.
+
+    info: when the run began -> the content of run.json.
+    """
+    started, begun = datetime.now(UTC), time.perf_counter()
+
+    def describe() -> None:
+        summary.total_s = time.perf_counter() - begun
+        if folder:
+            folder.write_info(info(started))
+
+    if folder:
+        folder.clear()
+    describe()
+    with InterruptGuard() as guard:
+        try:
+            yield guard
+            summary.status = "done"
+        except KeyboardInterrupt:
+            summary.status = "interrupted"
+            raise
+        except BaseException:
+            summary.status = "failed"
+            raise
+        finally:
+            describe()
 
 
 class Output(Protocol):
