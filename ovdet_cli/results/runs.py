@@ -52,6 +52,11 @@ class Run:
         self._records = records
         self._with_masks = with_masks
 
+    @property
+    def records(self) -> Path:
+        """The file that holds them."""
+        return self._records
+
     @cached_property
     def info(self) -> dict[str, Any]:
         """run.json: settings, model, counts; {} where there is none.
