@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike
 
 # 95 %, wherever a report speaks of an interval.
 CONFIDENCE = 0.95
-# Videos of mean length that are added as all or nothing to the variance between videos. Chosen by simulation (log-normal
-# lengths, 2 to 100 videos, the label in 2 % to 100 % of them and in 10 % or 50 % of their time, 48 cases): with none,
-# coverage falls to 81 %; with two it is over 93 % in 45 cases and 87 % in the worst.
+# Videos of mean length that are added as all or nothing to the variance between videos. Chosen by simulation
+# (log-normal lengths, 2 to 100 videos, the label in 2 % to 100 % of them and in 10 % or 50 % of their time, 48 cases):
+# with none, coverage falls to 81 %; with two it is over 93 % in 45 cases and 87 % in the worst.
 _PSEUDO_VIDEOS = 2.0
 
 
