@@ -15,7 +15,7 @@ Paths = Annotated[
     typer.Argument(
         metavar="PATH...",
         help="Folders (walked recursively), files, http(s) addresses, quoted globs, frame_%05d.png (numbered pictures "
-        "that are one video), @list.txt, or - for a list on standard input.",
+        "that are one video), @list.txt, or - for a list on standard input. A GIF or APNG that moves is a video.",
         show_default=False,
     ),
 ]

@@ -58,10 +58,13 @@ def written_tags(source: ColourTags, *, is_rgb: bool, stored_height: int, writte
 def upright_rgb(frame: "VideoFrame", scaler: "VideoReformatter | None" = None) -> np.ndarray:
     """The decoded frame as players show it: RGB uint8 (H, W, 3), turned and mirrored by its display matrix.
 
-    Pixels that are not square stay as stored. HDR is not tone-mapped, transparency is dropped. scaler: kept from frame
-    to frame, it saves setting swscale up anew.
+    Pixels that are not square stay as stored. HDR is not tone-mapped. Transparency of RGB (GIF, PNG) is laid over
+    white, as in pictures, and dropped in other formats. scaler: kept from frame to frame, saves setting swscale up.
     """
     scaler = scaler or _new_scaler()
+    if frame.format.is_rgb and has_alpha(frame):
+        layer = scaler.reformat(frame, format="rgba").to_ndarray()
+        return np.ascontiguousarray(_turned(_over_white(layer), display_matrix(frame)))
     if frame.format.is_rgb:
         shown = scaler.reformat(frame, format="rgb24")
     else:
@@ -94,6 +97,11 @@ def encodable(rgb: np.ndarray, tags: ColourTags, scaler: "VideoReformatter | Non
     )
     frame.colorspace, frame.color_range = tags.matrix, tags.range
     return frame
+
+
+def has_alpha(frame: "VideoFrame") -> bool:
+    """Whether its format has a place for transparency."""
+    return any(component.is_alpha for component in frame.format.components)
 
 
 def is_quarter_turned(frame: "VideoFrame") -> bool:
@@ -131,6 +139,15 @@ def _turned(rgb: np.ndarray, matrix: tuple[int, int, int, int] | None) -> np.nda
     else:
         shown, flips_x, flips_y = rgb, a < 0, d < 0
     return shown[:: -1 if flips_y else 1, :: -1 if flips_x else 1]
+
+
+def _over_white(rgba: np.ndarray) -> np.ndarray:
+    """RGBA uint8 (H, W, 4) on white paper: RGB uint8 (H, W, 3)."""
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min() == 255:
+        return rgb
+    darkness = (255 - rgb).astype(np.uint16) * alpha
+    return 255 - ((darkness + 127) // 255).astype(np.uint8)
 
 
 def _new_scaler() -> "VideoReformatter":

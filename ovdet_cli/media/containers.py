@@ -100,7 +100,7 @@ def frame_rate(stream: "VideoStream") -> Fraction:
 def stated_duration(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
     """Seconds of video the file's header promises; None where it promises none, or only estimates from its own size."""
     names = set(container.format.name.split(","))
-    if not names & {"mp4", "matroska", "avi"}:
+    if not names & {"mp4", "matroska", "avi", "gif"}:
         return None
     if stream.duration:
         return stream.duration * time_base_of(stream)

@@ -1,13 +1,14 @@
 """What a video says of itself that its annotated copy takes over."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ovdet_cli.media.colour import HDR_TRANSFERS, UNSAID, ColourTags, is_quarter_turned, tags_of
+from ovdet_cli.media.colour import HDR_TRANSFERS, UNSAID, ColourTags, has_alpha, is_quarter_turned, tags_of
 from ovdet_cli.media.containers import (
     as_fraction,
     frame_rate,
@@ -81,12 +82,16 @@ def read_facts(path: Path) -> VideoFacts:
         duration_s = stated_duration(container, stream)
         first_s = None if stream.start_time is None else stream.start_time * time_base
         counts_from_0 = "matroska" in container.format.name and not stream.duration
+        if duration_s is None or first_s is None:
+            end_s = _end_of_animation(container, stream)
+        else:
+            end_s = duration_s + (0 if counts_from_0 else first_s)
         return VideoFacts(
             time_base=time_base,
             rate=frame_rate(stream).limit_denominator(1 << 16),
             first_s=first_s,
             duration_s=duration_s,
-            end_s=None if duration_s is None or first_s is None else duration_s + (0 if counts_from_0 else first_s),
+            end_s=end_s,
             pixel_aspect=aspect,
             height=context.height or None,
             tags=tags,
@@ -122,6 +127,19 @@ def _first_frame(container: "InputContainer", stream: "VideoStream") -> "tuple[V
         except av.FFmpegError:
             continue
     return None, Fraction(0)
+
+
+def _end_of_animation(container: "InputContainer", stream: "VideoStream") -> Fraction | None:
+    """When the last picture of an APNG goes, which none of its headers says; reads the file to its end."""
+    import av
+
+    if container.format.name != "apng":
+        return None
+    end_ticks = 0
+    with suppress(av.FFmpegError):
+        for packet in container.demux(stream):
+            end_ticks = max(end_ticks, (packet.pts or 0) + (packet.duration or 0))
+    return end_ticks * time_base_of(stream) or None
 
 
 def _stream_tags(context: Any) -> ColourTags:
@@ -174,12 +192,12 @@ def _notes(
         if first.interlaced_frame:
             notes.append("interlaced: deinterlaced (yadif), a frame for each stored one, at its time")
         if _is_see_through(first):
-            notes.append("its transparency is dropped")
+            notes.append(f"its transparency is {'laid over white' if first.format.is_rgb else 'dropped'}")
     return notes
 
 
 def _is_see_through(frame: "VideoFrame") -> bool:
     """Whether it has pixels that are not solid; GIF and ProRes may have a place for that and not use it."""
-    if not any(component.is_alpha for component in frame.format.components):
+    if not has_alpha(frame):
         return False
     return bool(frame.to_ndarray(format="rgba")[..., 3].min() < 255)

@@ -32,14 +32,14 @@ class SequenceInfo(SourceInfo):
     fps: Fraction = DEFAULT_FPS
 
 
+def fps_of(info: SourceInfo) -> Fraction | None:
+    """Frames a second of numbered pictures; None for what says so itself."""
+    return info.fps if isinstance(info, SequenceInfo) else None
+
+
 def is_frame_pattern(text: str) -> bool:
     """Whether the name (not the folder) has a `%d` or `%05d` in it."""
     return _NUMBER.search(Path(text).name.replace("%%", "")) is not None
-
-
-def is_sequence(path: Path) -> bool:
-    """Whether an input's path is a pattern of numbered pictures, and no file that is called so."""
-    return is_frame_pattern(path.name) and not path.exists()
 
 
 def stem_of(pattern: str) -> str:

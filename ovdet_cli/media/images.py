@@ -29,7 +29,7 @@ from ovdet_cli.media.writing import write_error
 IMAGE_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif"),
-        *(".heic", ".heif"),
+        *(".heic", ".heif", ".apng"),
     )
 )
 

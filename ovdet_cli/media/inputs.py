@@ -13,6 +13,7 @@ from typing import Literal, TextIO
 from ovdet_cli.errors import InputError, UsageError
 from ovdet_cli.frame import Failure, SourceInfo
 from ovdet_cli.media import remote
+from ovdet_cli.media.animations import ANIMATED_SUFFIXES, MAYBE_ANIMATED_SUFFIXES, is_animation
 from ovdet_cli.media.frame_pattern import DEFAULT_FPS, SequenceInfo, is_frame_pattern, numbered_files, stem_of
 from ovdet_cli.media.images import IMAGE_SUFFIXES, is_picture
 from ovdet_cli.media.lists import find_entry, read_list, read_stdin
@@ -218,6 +219,8 @@ class _Collector:
         kind = _kind_of_suffix(_suffix(parts[-1]))
         if kind is None:
             kind = _kind_of_media_type(remote.media_type(url))
+        if _suffix(parts[-1]) in ANIMATED_SUFFIXES and "image" not in self._kinds:
+            kind = "video"  # for a still one, too: whether it moves is not known before it is here
         if kind is None or kind not in self._kinds:
             raise UsageError(f"{remote.shown(url)}: is none of the {self._wanted()}, by its ending and by what is sent")
         root = self._roots.setdefault(f"//{host}", _Root(f"//{host}"))
@@ -265,7 +268,7 @@ class _Collector:
         shown = safe_name(str(path))
         if not path.exists():
             raise UsageError(f"{shown}: is a link to something that is not there")
-        kind = _kind_of_suffix(_suffix(path.name))
+        kind = self._kind_of_file(_suffix(path.name), str(path), is_named=True)
         if kind is None:
             is_file = Path(path).is_file()  # opening a FIFO would wait for ever
             kind = "image" if is_picture(path) else "video" if is_file and has_video_stream(path) else None
@@ -273,7 +276,8 @@ class _Collector:
             endings = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
             raise UsageError(f"{shown}: is neither a picture nor a video; these endings are read: {endings}")
         if kind not in self._kinds:
-            raise UsageError(f"{shown}: is one of the {_NOUNS[kind]}, but only {self._wanted()} are read here")
+            hint = "; of animations GIF and APNG are read as videos" if is_picture(path) else ""
+            raise UsageError(f"{shown}: is one of the {_NOUNS[kind]}, but only {self._wanted()} are read here{hint}")
         self._take(_Item(self._loose, str(path), None, kind), os.path.realpath(path))
 
     def _take(self, item: _Item, resolved: str) -> None:
@@ -293,10 +297,18 @@ class _Collector:
 
     def _kind_of(self, name: str, path: str) -> Kind | None:
         suffix = _suffix(name)
-        kind = _kind_of_suffix(suffix)
+        kind = self._kind_of_file(suffix, path, is_named=False)
         if kind not in self._kinds or (suffix in _TRANSPORT_SUFFIXES and not _is_transport_stream(path)):
             return None
         return kind
+
+    def _kind_of_file(self, suffix: str, path: str, *, is_named: bool) -> Kind | None:
+        """By the ending; an animation is a video, where videos are read."""
+        kind = _kind_of_suffix(suffix)
+        if kind != "image" or "video" not in self._kinds:
+            return kind
+        looked_into = MAYBE_ANIMATED_SUFFIXES if is_named and "image" not in self._kinds else ANIMATED_SUFFIXES
+        return "video" if suffix in looked_into and is_animation(Path(path)) else kind
 
     def _wanted(self) -> str:
         return " or ".join(noun for kind, noun in _NOUNS.items() if kind in self._kinds)

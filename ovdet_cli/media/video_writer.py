@@ -17,7 +17,6 @@ from ovdet_cli.media.containers import open_container, reason_of, video_stream
 from ovdet_cli.media.encoders import Encoding, choose_encoder
 from ovdet_cli.media.facts import Chapter, VideoFacts, read_facts
 from ovdet_cli.media.finishing import Wrapping, wrap_up
-from ovdet_cli.media.frame_pattern import is_sequence
 from ovdet_cli.media.sidestreams import LATEST_S, SideStreams
 from ovdet_cli.media.writing import is_disk_error, write_error
 
@@ -30,6 +29,8 @@ _MIN_SIDE = 16
 _MIN_SIDE_AV1 = 64
 # MPEG-4 part 2 stores its time base in 16 bits.
 _MPEG4_TIME_BASE = Fraction(1, 60000)
+# Ticks a second of a copy of numbered pictures, at least about.
+_LEAST_TICKS = 10_000
 # So much is lost of a file whose process is killed. Longer than sidestreams' LATEST_S.
 _FRAGMENT_S = LATEST_S + 1
 _DEFAULT_ENCODING = Encoding()
@@ -44,7 +45,7 @@ class VideoWriter:
     or call `close()`.
 
     start_s, end_s: the cut, in seconds from the source's first frame. With a start, the first frame written is shown at
-    0; without one every time stays as it was.
+    0; without one every time stays as it was. fps: of numbered pictures, whose files do not say it.
 
     Raises:
         OutputError: the file cannot be written, from any method.
@@ -57,6 +58,7 @@ class VideoWriter:
         *,
         start_s: Fraction | None = None,
         end_s: Fraction | None = None,
+        fps: Fraction | None = None,
         encoding: Encoding = _DEFAULT_ENCODING,
     ) -> None:
         from av.video.reformatter import VideoReformatter
@@ -65,6 +67,7 @@ class VideoWriter:
         self.notes: list[str] = []
         self._source = source
         self._start_s, self._end_s = start_s, end_s
+        self._fps = fps
         self._encoding = encoding
         self._part = path.with_name(f".{path.name}.part.mp4")
         self._whole = path.with_name(f".{path.name}.whole.mp4")
@@ -202,7 +205,7 @@ class VideoWriter:
         import av
 
         assert self._output is not None
-        if is_sequence(self._source):
+        if self._fps is not None:
             return None
         try:
             return SideStreams(self._source, self._output, self.notes)
@@ -213,8 +216,10 @@ class VideoWriter:
     def _read_source(self) -> VideoFacts:
         import av
 
-        if is_sequence(self._source):
-            return VideoFacts()
+        if self._fps is not None:
+            # A clock on which every frame's time is a whole number, fine enough for the players that read no finer one.
+            ticks = self._fps.numerator * max(1, _LEAST_TICKS // self._fps.numerator)
+            return VideoFacts(time_base=Fraction(1, ticks), rate=self._fps.limit_denominator(1 << 16))
         try:
             return read_facts(self._source)
         except (InputError, OSError, ValueError, av.FFmpegError) as error:

@@ -11,6 +11,7 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.errors import UndrawableError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.media.encoders import Encoding
+from ovdet_cli.media.frame_pattern import fps_of
 from ovdet_cli.media.images import IMAGE_SUFFIXES, write_image
 from ovdet_cli.media.length import length_s
 from ovdet_cli.media.video import VIDEO_SUFFIXES
@@ -124,8 +125,8 @@ class VideoSink(DrawnSink):
         try:
             if self._writer is None:
                 path = self._path(self._source)
-                cut = {"start_s": self._start_s, "end_s": self._end_s}
-                self._writer = VideoWriter(path, self._source.path, encoding=self._encoding, **cut)
+                times = {"start_s": self._start_s, "end_s": self._end_s, "fps": fps_of(self._source)}
+                self._writer = VideoWriter(path, self._source.path, encoding=self._encoding, **times)
             self._writer.write(drawn, frame.time_s)
             self._is_whole = True
         except UndrawableError as error:

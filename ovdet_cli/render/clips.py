@@ -9,7 +9,8 @@ from pathlib import Path
 from ovdet_cli.detections import Detections
 from ovdet_cli.errors import UndrawableError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
-from ovdet_cli.media.cut import Clip, Span, cut_video
+from ovdet_cli.media.cut import Clip, Cut, Span, cut_video
+from ovdet_cli.media.frame_pattern import fps_of
 from ovdet_cli.media.sampling import Sampling
 from ovdet_cli.media.sources import open_source
 from ovdet_cli.media.video_writer import VideoWriter
@@ -80,7 +81,10 @@ class ClipsSink(DrawnSink):
         log.info("%s: cutting %d clips", source.name, len(parts))
         spans = [Span(part.first_s - self._padding_s, part.last_s + self._padding_s + _LAST_S) for part in parts]
         try:
-            cut = cut_video(source.path, spans, lambda number, suffix: self._path(source, number, suffix))
+            if fps_of(source) is None:
+                cut = cut_video(source.path, spans, lambda number, suffix: self._path(source, number, suffix))
+            else:  # numbered pictures have no packets
+                cut = Cut(uncopied=list(range(len(spans))))
         except UndrawableError as error:
             self._give_up(source.name, error)
             return
@@ -104,7 +108,7 @@ class ClipsSink(DrawnSink):
         cut = (max(span.start_s - first.time_s, Fraction(0)), span.end_s - first.time_s)
         times: list[Fraction] = []
         try:
-            with VideoWriter(path, source.path, start_s=cut[0], end_s=cut[1]) as writer:
+            with VideoWriter(path, source.path, start_s=cut[0], end_s=cut[1], fps=fps_of(source)) as writer:
                 for frame in open_source(source, Sampling(start_s=cut[0], end_s=cut[1])).frames():
                     if isinstance(frame, Frame) and frame.time_s is not None:
                         writer.write(frame.image, frame.time_s)

@@ -5,6 +5,7 @@ import http.server
 import json
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def test_numbered_pictures_come_back_as_a_video(ovdet: Ovdet, model_options: lis
     with av.open(str(made)) as container:
         stream = container.streams.video[0]
         assert [float(f.pts * stream.time_base) for f in container.decode(stream)] == [0.0, 0.1, 0.2, 0.5]
+        assert stream.duration * stream.time_base == Fraction(6, 10)  # the last one stays for a tenth too
     assert not info(tmp_path / "run")["notes"]
 
 

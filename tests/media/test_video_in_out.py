@@ -165,7 +165,7 @@ def test_transparency_is_told_where_there_is_some(tmp_path: Path) -> None:
         picture = np.full((48, 64, 4), 120, np.uint8)
         container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgba").reformat(format="argb")))
         container.mux(video.encode(None))
-    assert copied(source)[1] == ["its transparency is dropped"]
+    assert copied(source)[1] == ["its transparency is laid over white"]
 
 
 def test_interlaced_frames_are_deinterlaced_each_at_its_time(tmp_path: Path) -> None:

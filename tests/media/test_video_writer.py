@@ -317,3 +317,16 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     rewrite(source, tmp_path / "out.mp4")
     names = {link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
     assert not names & {"a.mp4", "out.mp4", ".out.mp4.part.mp4"}
+
+
+@pytest.mark.parametrize("fps", [Fraction(7), Fraction(30000, 1001), Fraction(1, 2), Fraction(240), Fraction(25)])
+def test_numbered_pictures_have_exact_times_and_each_stays_as_long(tmp_path: Path, fps: Fraction) -> None:
+    with VideoWriter(tmp_path / "a.mp4", tmp_path / "f_%d.png", fps=fps) as writer:
+        for number in range(4):
+            writer.write(clips.grey_picture(number, (32, 32)), number / fps)
+        writer.close(is_whole=True)
+    assert [frame.time_s for frame in frames_of(tmp_path / "a.mp4")] == [number / fps for number in range(4)]
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.duration * stream.time_base == 4 / fps
+    assert writer.notes == []
