@@ -9,13 +9,16 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from ovdet_cli.detections import Detections
 from ovdet_cli.errors import RecordError
 from ovdet_cli.frame import Failure, Frame
-from ovdet_cli.results.record import failure_record, frame_record
+from ovdet_cli.results.record import Record, failure_record, frame_record
 from ovdet_cli.results.sink import OutputFile, Sink
 
 DETECTION_COLUMNS = ("source", "index", "time_s", "label", "class_id", "score", "x1", "y1", "x2", "y2")
@@ -39,18 +42,19 @@ class CsvSink(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Writes the frame's row and one row a detection."""
-        self._put(frame_record(frame, replace(detections, masks=None), self._labels))
+        self.put(frame_record(frame, replace(detections, masks=None), self._labels))
 
     def skip(self, failure: Failure) -> None:
         """Writes the failure's row."""
-        self._put(failure_record(failure))
+        self.put(failure_record(failure))
 
     def close(self) -> None:
         """Closes both files."""
         self._detections.close()
         self._frames.close()
 
-    def _put(self, record: dict[str, Any]) -> None:
+    def put(self, record: dict[str, Any]) -> None:
+        """Writes the rows of a record."""
         head = [record["source"], record["index"], record["time_s"]]
         found = record["detections"]
         rows = [[*head, entry["label"], entry["class_id"], entry["score"], *entry["box_xyxy"]] for entry in found]
@@ -72,32 +76,103 @@ def has_column(path: Path, name: str) -> bool:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[list[str]]:
-    """The cells of `columns` of each row, as text; a last row cut short by a kill is left out.
+    """The cells of `columns` of each row, as text, read as they are asked for.
 
-    Further columns are ignored.
+    A last row cut short by a kill is left out. Further columns are ignored.
 
     Raises:
         RecordError: the file cannot be read, lacks a column, or has a row of another length inside.
     """
     try:
-        data = path.read_bytes()
-        # A row is whole once its line end is there; the cut may fall inside a character.
-        text = data[: data.rfind(b"\n") + 1].decode("utf-8-sig")
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        with path.open("rb") as file, io.TextIOWrapper(_whole_lines(file), encoding="utf-8-sig", newline="") as text:
+            rows = csv.reader(text)
+            header = next(rows, [])
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise RecordError(f"{path}: the header lacks {', '.join(missing)}")
+            places = [header.index(name) for name in columns]
+            bad: tuple[int, int] | None = None
+            for number, row in enumerate(rows, start=2):
+                if bad is not None:
+                    raise RecordError(f"{path}, row {bad[0]}: {bad[1]} cells under {len(header)} columns")
+                if len(row) == len(header):
+                    yield [row[place] for place in places]
+                elif row:  # the last one may be: cut after a line end inside a quoted cell
+                    bad = (number, len(row))
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise RecordError(f"{path}: no CSV in UTF-8 ({error})") from error
-    header = rows[0] if rows else []
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise RecordError(f"{path}: the header lacks {', '.join(missing)}")
-    places = [header.index(name) for name in columns]
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) == len(header):
-            yield [row[place] for place in places]
-        elif row and number < len(rows):  # the last one: cut after a line end inside a quoted cell
-            raise RecordError(f"{path}, row {number}: {len(row)} cells under {len(header)} columns")
+
+
+def read_csv_records(path: Path) -> Iterator[Record]:
+    """The records of the run whose detections.csv is `path`, one by one.
+
+    Raises:
+        RecordError: as `read_csv`; or frames.csv is not there, a cell is no number, or the two files do not fit.
+    """
+    frames = path.with_name("frames.csv")
+    if not frames.is_file():
+        raise RecordError(f"{path.parent} has no frames.csv, so what was looked at and held nothing is unknown")
+    has_tracks = has_column(path, TRACK_ID)
+    rows = read_csv(path, (*DETECTION_COLUMNS, TRACK_ID) if has_tracks else DETECTION_COLUMNS)
+    for source, index, time_s, width, height, status, error, count in read_csv(frames, FRAME_COLUMNS):
+        try:
+            found = list(islice(rows, int(count)))
+            if len(found) < int(count) or status not in ("ok", "error"):
+                raise ValueError(f"{source} has {count} detections and the status {status!r}")
+            yield Record(
+                source=source,
+                index=int(index),
+                time_s=float(time_s) if time_s else None,
+                width=int(width) if width else None,
+                height=int(height) if height else None,
+                status="ok" if status == "ok" else "error",
+                error=error if status == "error" else None,
+                labels=tuple(row[3] for row in found),
+                detections=Detections(
+                    np.array([row[6:10] for row in found], np.float32).reshape(len(found), 4),
+                    np.array([row[5] for row in found], np.float32),
+                    np.array([int(row[4]) for row in found], np.int64),
+                    track_ids=np.array([int(row[10] or -1) for row in found], np.int64) if has_tracks else None,
+                ),
+            )
+        except (ValueError, OverflowError) as error_:
+            raise RecordError(f"{frames} and {path.name} do not fit, or a cell is damaged: {error_}") from error_
+
+
+def _whole_lines(file: BinaryIO) -> io.BufferedReader:
+    return io.BufferedReader(_WholeLines(file), 1 << 16)
+
+
+class _WholeLines(io.RawIOBase):
+    """The bytes of a file up to its last line end: with that a row is whole, and a cut may halve a character."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _after_last_line_end(file)
+        file.seek(0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._left))
+        self._left -= len(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _after_last_line_end(file: BinaryIO) -> int:
+    end = file.seek(0, io.SEEK_END)
+    while end > 0:
+        begin = max(0, end - (1 << 16))
+        file.seek(begin)
+        place = file.read(end - begin).rfind(b"\n")
+        if place >= 0:
+            return begin + place + 1
+        end = begin
+    return 0
 
 
 def rows_text(rows: Iterable[Sequence[Any]]) -> bytes:

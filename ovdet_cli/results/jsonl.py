@@ -27,18 +27,19 @@ class JsonlSink(Sink):
 
     def write(self, frame: Frame, detections: Detections) -> None:
         """Writes the frame's line."""
-        self._put(frame_record(frame, detections, self._labels))
+        self.put(frame_record(frame, detections, self._labels))
 
     def skip(self, failure: Failure) -> None:
         """Writes the failure's line."""
-        self._put(failure_record(failure))
+        self.put(failure_record(failure))
 
     def close(self) -> None:
         """Closes the file; a stream stays open."""
         if self._file is not None:
             self._file.close()
 
-    def _put(self, record: dict[str, Any]) -> None:
+    def put(self, record: dict[str, Any]) -> None:
+        """Writes the line of a record."""
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
         if self._file is not None:
             self._file.write(line)

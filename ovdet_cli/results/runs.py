@@ -1,6 +1,6 @@
 """A finished (or killed) run read back: its settings and its records as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,8 +12,19 @@ import pandas as pd
 
 from ovdet_cli.detections import Detections, Mask
 from ovdet_cli.errors import RecordError
-from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, TRACK_ID, has_column, read_csv
+from ovdet_cli.results.csv_table import (
+    DETECTION_COLUMNS,
+    FRAME_COLUMNS,
+    TRACK_ID,
+    has_column,
+    read_csv,
+    read_csv_records,
+)
 from ovdet_cli.results.jsonl import read_records
+from ovdet_cli.results.parquet import DETECTIONS as _PARQUET
+from ovdet_cli.results.parquet import find_parquet, read_parquet_records, read_table
+from ovdet_cli.results.record import Record
+from ovdet_cli.results.rle import decode_rle
 
 _DTYPES = {
     "source": "str",
@@ -54,7 +65,7 @@ class Run:
 
     @property
     def records(self) -> Path:
-        """The file that holds them."""
+        """The file that holds them; of a killed run of Parquet alone, the one that its parts would have become."""
         return self._records
 
     @cached_property
@@ -65,7 +76,7 @@ class Run:
             RecordError: it is no JSON object.
         """
         path = self.folder / "run.json"
-        if self._records.name not in (_JSONL, _CSV) or not path.exists():  # a renamed file has left its run
+        if self._records.name not in (_JSONL, _PARQUET, _CSV) or not path.exists():  # a renamed file has left its run
             return {}
         try:
             info = orjson.loads(path.read_bytes())
@@ -91,22 +102,39 @@ class Run:
         `detections` is their number.
 
         Raises:
-            RecordError: a detections.csv was loaded and no frames.csv stands beside it.
+            RecordError: a detections.csv or .parquet was loaded, and no frames.csv or .parquet stands beside it.
         """
         if self._tables[0] is None:
-            raise RecordError(f"{self.folder} has no frames.csv, so what was looked at and held nothing is unknown")
+            name = f"frames{self._records.suffix}"
+            raise RecordError(f"{self.folder} has no {name}, so what was looked at and held nothing is unknown")
         return self._tables[0]
+
+    def iter_records(self) -> Iterator[Record]:
+        """The records one by one, however many there are; CSV holds no masks.
+
+        Raises:
+            RecordError: a file cannot be read, or there are no frames beside a detections.csv or .parquet.
+        """
+        match self._records.suffix:
+            case ".csv":
+                return read_csv_records(self._records)
+            case ".parquet":
+                return read_parquet_records(self._records, with_masks=self._with_masks)
+        return read_records(self._records, with_masks=self._with_masks)
 
     @cached_property
     def _tables(self) -> tuple[pd.DataFrame | None, pd.DataFrame]:
         if self._records.suffix == ".csv":
             return _read_csv_tables(self._records)
+        if self._records.suffix == ".parquet":
+            return _read_parquet_tables(self._records, with_masks=self._with_masks)
         return _read_jsonl_tables(self._records, with_masks=self._with_masks)
 
 
 def load_run(path: Path | str, *, with_masks: bool = True) -> Run:
-    """The run in a folder, or in one detections.jsonl or detections.csv; JSON Lines are preferred, CSV has no masks.
+    """The run in a folder, or in one detections.jsonl, .parquet or .csv.
 
+    Of a folder, JSON Lines are preferred, then Parquet; CSV has no masks.
     with_masks: False leaves masks undecoded and the `mask` column out, which is faster.
 
     Raises:
@@ -114,14 +142,14 @@ def load_run(path: Path | str, *, with_masks: bool = True) -> Run:
     """
     path = Path(path)
     if path.is_dir():
-        for records in (path / _JSONL, path / _CSV):
-            if records.is_file():
+        for records in (path / _JSONL, find_parquet(path), path / _CSV):
+            if records is not None and (records.is_file() or records.name == _PARQUET):
                 return Run(path, records, with_masks=with_masks)
-        raise RecordError(f"{path} is no run: it holds neither {_JSONL} nor {_CSV}")
-    if not path.is_file():
+        raise RecordError(f"{path} is no run: it holds none of {_JSONL}, {_PARQUET} and {_CSV}")
+    if find_parquet(path) is None and not path.is_file():
         raise RecordError(f"there is no run {path}")
-    if path.suffix not in (".jsonl", ".csv"):
-        raise RecordError(f"{path} is no run: give a run folder, a {_JSONL} or a {_CSV}")
+    if path.suffix not in (".jsonl", ".parquet", ".csv"):
+        raise RecordError(f"{path} is no run: give a run folder, a {_JSONL}, a {_PARQUET} or a {_CSV}")
     return Run(path, path, with_masks=with_masks)
 
 
@@ -169,6 +197,25 @@ def _read_csv_tables(path: Path) -> tuple[pd.DataFrame | None, pd.DataFrame]:
     frames.loc[frames["status"] == "ok", "error"] = None
     # A frame's row comes after those of its detections: a kill between them leaves detections of no frame.
     return frames, detections.head(int(frames["detections"].sum()))
+
+
+def _read_parquet_tables(path: Path, *, with_masks: bool) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+    found = read_table(path, "detections", with_masks=with_masks)
+    frames = read_table(path, "frames")
+    assert found is not None
+    detections = _arrow_table(found, DETECTION_COLUMNS)
+    if TRACK_ID in found.column_names:
+        detections[TRACK_ID] = pd.Series(found[TRACK_ID].to_pylist(), dtype="Int64")
+    if "mask" in found.column_names and found["mask"].null_count < len(found):
+        masks = [None if rle is None else decode_rle(rle) for rle in found["mask"].to_pylist()]
+        detections["mask"] = pd.Series(masks, dtype=object)
+    return None if frames is None else _arrow_table(frames, FRAME_COLUMNS), detections
+
+
+def _arrow_table(table: Any, names: Sequence[str]) -> pd.DataFrame:
+    """A table of Parquet as one of pandas, with the types of the others."""
+    is_list = {name: _DTYPES[name] in ("str", "Int64") for name in names}
+    return _table(names, [table[name].to_pylist() if is_list[name] else table[name].to_numpy() for name in names])
 
 
 def _csv_table(path: Path, names: Sequence[str]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from ovdet_cli.errors import UsageError
 from ovdet_cli.results.coco import CocoSink
 from ovdet_cli.results.csv_table import CsvSink
 from ovdet_cli.results.jsonl import JsonlSink
+from ovdet_cli.results.parquet import DETECTIONS, FRAMES, PARTS, ParquetSink
 from ovdet_cli.results.sink import Sink
 from ovdet_cli.results.tracks import TracksSink
 
@@ -18,6 +19,7 @@ SinkOpener = Callable[[Path, Sequence[str], Sequence[int] | None, bool], Sink]
 RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category ids, with tracks) -> sink
     "jsonl": lambda folder, labels, category_ids, tracks: JsonlSink(folder / "detections.jsonl", labels),
     "csv": lambda folder, labels, category_ids, tracks: CsvSink(folder, labels, with_tracks=tracks),
+    "parquet": lambda folder, labels, category_ids, tracks: ParquetSink(folder, labels, with_tracks=tracks),
     "coco": lambda folder, labels, category_ids, tracks: CocoSink(folder, labels, category_ids),
 }
 
@@ -25,6 +27,7 @@ RECORD_FORMATS: dict[str, SinkOpener] = {  # name -> (folder, labels, category i
 RECORD_FILES = (
     *("detections.jsonl", "detections.csv", "frames.csv", "coco_results.json", "coco_images.json"),
     "tracks.csv",
+    *(DETECTIONS, FRAMES, PARTS),
 )
 """Every file that a sink of these makes in its folder."""
 

@@ -16,6 +16,7 @@ from ovdet_cli.frame import Failure, SourceInfo
 from ovdet_cli.results.coco import read_coco_images, read_coco_results
 from ovdet_cli.results.csv_table import DETECTION_COLUMNS, FRAME_COLUMNS, read_csv
 from ovdet_cli.results.jsonl import read_records
+from ovdet_cli.results.parquet import read_parquet_records
 from ovdet_cli.results.record import readable
 from ovdet_cli.results.rle import decode_rle
 from ovdet_cli.results.sinks import RECORD_FORMATS, open_record_sinks
@@ -34,15 +35,16 @@ class Format:
 
 
 def read_jsonl_run(folder):
-    frames = []
-    for record in read_records(folder / "detections.jsonl"):
-        found = record.detections
-        masks = [None] * len(found) if found.masks is None else [mask.bitmap().tolist() for mask in found.masks]
-        boxes = found.boxes_xyxy.tolist()
-        rows = zip(record.labels, found.class_ids.tolist(), found.scores.tolist(), boxes, masks, strict=True)
-        place = (record.source, record.index, record.time_s)
-        frames.append((place, (record.width, record.height), record.error, list(rows)))
-    return frames
+    return [read_record(record) for record in read_records(folder / "detections.jsonl")]
+
+
+def read_record(record):
+    found = record.detections
+    masks = [None] * len(found) if found.masks is None else [mask.bitmap().tolist() for mask in found.masks]
+    boxes = found.boxes_xyxy.tolist()
+    rows = zip(record.labels, found.class_ids.tolist(), found.scores.tolist(), boxes, masks, strict=True)
+    place = (record.source, record.index, record.time_s)
+    return place, (record.width, record.height), record.error, list(rows)
 
 
 def expect_jsonl(labels, items):
@@ -74,6 +76,10 @@ def read_csv_run(folder):
         frames.append((place, size, error if status == "error" else None, found))
     assert list(detections) == []
     return frames
+
+
+def read_parquet_run(folder):
+    return [read_record(record) for record in read_parquet_records(folder / "detections.parquet")]
 
 
 def expect_csv(labels, items):
@@ -115,6 +121,7 @@ def place_of(item):
 
 FORMATS = {
     "jsonl": Format(read_jsonl_run, expect_jsonl),
+    "parquet": Format(read_parquet_run, expect_jsonl),
     "csv": Format(read_csv_run, expect_csv),
     "coco": Format(read_coco_run, expect_coco),
 }

@@ -70,7 +70,7 @@ def as_declared(dtypes):
     return {name: str(pd.Series([], dtype=dtype).dtype) for name, dtype in dtypes.items()}
 
 
-@pytest.mark.parametrize("format_name", ["jsonl", "csv"])
+@pytest.mark.parametrize("format_name", ["jsonl", "parquet", "csv"])
 def test_the_tables_of_a_run(tmp_path, format_name):
     run = load_run(write_run(tmp_path, formats=[format_name]))
     assert dtypes(run.frames) == as_declared(FRAME_DTYPES)
@@ -91,7 +91,7 @@ def test_the_tables_of_a_run(tmp_path, format_name):
     np.testing.assert_array_equal(run.detections[["x1", "y1", "x2", "y2"]], np.tile(two_finds().boxes_xyxy, (2, 1)))
 
 
-@pytest.mark.parametrize("format_name", ["jsonl", "csv"])
+@pytest.mark.parametrize("format_name", ["jsonl", "parquet", "csv"])
 def test_an_empty_run_has_typed_columns(tmp_path, format_name):
     write_items(tmp_path, [format_name], ["cat"], [])
     run = load_run(tmp_path)
@@ -102,17 +102,21 @@ def test_an_empty_run_has_typed_columns(tmp_path, format_name):
 
 @given(runs())
 @settings(max_examples=40)
-def test_json_lines_and_csv_give_the_same_tables(wild):
+def test_every_format_gives_the_same_tables(wild):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        write_items(path, ["jsonl", "csv"], *wild)
-        from_jsonl, from_csv = load_run(path, with_masks=False), load_run(path / "detections.csv")
-        pd.testing.assert_frame_equal(from_jsonl.frames, from_csv.frames)
-        pd.testing.assert_frame_equal(from_jsonl.detections, from_csv.detections)
+        write_items(path, ["jsonl", "parquet", "csv"], *wild)
+        from_jsonl = load_run(path, with_masks=False)
+        for name in ("detections.csv", "detections.parquet"):
+            other = load_run(path / name, with_masks=False)
+            pd.testing.assert_frame_equal(from_jsonl.frames, other.frames)
+            pd.testing.assert_frame_equal(from_jsonl.detections, other.detections)
+            assert len(list(other.iter_records())) == len(other.frames)
 
 
 def test_masks_come_as_a_column_where_there_are_any(tmp_path):
     write_run(tmp_path, has_masks=True)
+    assert "mask" not in load_run(tmp_path, with_masks=False).detections
     masks = load_run(tmp_path).detections["mask"]
     assert all(isinstance(mask, Mask) for mask in masks)
     np.testing.assert_array_equal(masks[3].bitmap(), two_finds(has_masks=True).masks[1].bitmap())
@@ -180,7 +184,9 @@ def test_a_detections_table_alone_has_no_frames(tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(RecordError, match=r"is no run: it holds neither detections\.jsonl nor detections\.csv"):
+    with pytest.raises(
+        RecordError, match=r"is no run: it holds none of detections\.jsonl, detections\.parquet and"
+    ):
         load_run(tmp_path)
     with pytest.raises(RecordError, match="there is no run"):
         load_run(tmp_path / "none")

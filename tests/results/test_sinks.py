@@ -23,12 +23,12 @@ def test_sinks_open_in_the_order_asked_and_each_once(tmp_path):
 
 
 def test_a_run_needs_a_format(tmp_path):
-    with pytest.raises(UsageError, match="at least one record format: jsonl, csv, coco"):
+    with pytest.raises(UsageError, match="at least one record format: jsonl, csv, parquet, coco"):
         open_record_sinks(tmp_path / "run", [], ["cat"])
 
 
 def test_an_unknown_format_names_the_known_ones_and_makes_no_file(tmp_path):
-    with pytest.raises(UsageError, match="unknown record format 'xml'; known are jsonl, csv, coco"):
+    with pytest.raises(UsageError, match="unknown record format 'xml'; known are jsonl, csv, parquet, coco"):
         open_record_sinks(tmp_path / "run", ["jsonl", "xml"], ["cat"])
     assert not (tmp_path / "run").exists()
 
