@@ -193,7 +193,7 @@ def query(
         if target is not None:
             folder = stack.enter_context(RunFolder(target, overwrite=overwrite))
             if overwrite:
-                folder.check_inputs({frame.source.name: frame.source for frame in index.frames()}.values())
+                folder.check_inputs(index.sources())
         job = QueryJob(
             run,
             index,

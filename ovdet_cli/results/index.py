@@ -13,12 +13,11 @@ so that a reader never maps more. Polars, DuckDB (by Arrow), pandas and R read t
 
 import json
 import logging
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ import pyarrow as pa
 from ovdet_cli.errors import OutputError, RecordError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.regions import StoredRegions, num_parts
+from ovdet_cli.results.index_rows import HEAD, Lists, heads, together
 from ovdet_cli.results.record import readable
 
 SCHEMA = "ovdet-index/1"
@@ -33,6 +33,8 @@ FOLDER = "index"
 _FACTS = "index.json"
 _SHARD_BYTES = 1 << 28
 _TYPES = {"fp16": pa.float16(), "int8": pa.int8()}
+
+Row = TypeVar("Row")
 
 log = logging.getLogger(__name__)
 
@@ -305,11 +307,28 @@ class Index:
 
         A frame that a kill left half written is not there. RecordError names a shard that is damaged otherwise.
         """
+        yield from self._read(self._frames)
+
+    def sources(self) -> Iterator[SourceInfo]:
+        """Every source once; regions and features are not touched."""
+        known = None
+        seen = set()
+        for head in self._read(heads):
+            if (head.name, head.path, head.kind) != known:
+                known = (head.name, head.path, head.kind)
+                if head.name not in seen:
+                    seen.add(head.name)
+                    yield head.source
+
+    def _read(self, rows: Callable[[Sequence[pa.RecordBatch]], Iterator[Row]]) -> Iterator[Row]:
+        """What `rows` makes of the batches of all shards, a row a frame."""
         paths = self._paths()
         for number, path in enumerate(paths):
-            yield from self._shard(path, may_be_cut=number >= len(self._shards))
+            yield from self._shard(path, rows, may_be_cut=number >= len(self._shards))
 
-    def _shard(self, path: Path, *, may_be_cut: bool) -> Iterator[IndexedFrame]:
+    def _shard(
+        self, path: Path, rows: Callable[[Sequence[pa.RecordBatch]], Iterator[Row]], *, may_be_cut: bool
+    ) -> Iterator[Row]:
         expected = None if may_be_cut else self._shards[[s[0] for s in self._shards].index(path.name)][2]
         count = 0
         try:
@@ -319,15 +338,10 @@ class Index:
             with pa.memory_map(str(path)) as memory:
                 stream = pa.ipc.open_stream(memory)
                 self._check(stream.schema, path)
-                while True:
-                    try:
-                        batch = stream.read_next_batch()
-                    except StopIteration:
-                        break
-                    batch.validate(full=True)  # offsets of a damaged file lead anywhere
-                    for frame in self._rows(batch):
+                for batches in together(stream):
+                    for row in rows(batches):
                         count += 1
-                        yield frame
+                        yield row
         except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
             if not may_be_cut:
                 raise RecordError(f"{path} is damaged after frame {count}: {error}") from error
@@ -340,40 +354,27 @@ class Index:
         if schema != wanted:
             raise RecordError(f"{path} has other columns than {self.folder / _FACTS} says: it belongs to another index")
 
-    def _rows(self, batch: pa.RecordBatch) -> Iterator[IndexedFrame]:
-        columns = {field.name: batch.column(i) for i, field in enumerate(batch.schema)}
-        for i in range(batch.num_rows):
-            head = {name: columns[name][i].as_py() for name in _HEAD}
-            if not _is_frame(head):
-                raise ValueError(f"{head} is no frame")
-            info = SourceInfo(head["source"], Path(head["path"] or ""), head["kind"] or "image")
-            if head["error"] is not None:
-                yield IndexedFrame(info, head["index"], head["time_s"], None, head["error"], None)
+    def _frames(self, batches: Sequence[pa.RecordBatch]) -> Iterator[IndexedFrame]:
+        lists = [Lists(place, field) for place, field in enumerate(batches[0].schema) if field.name not in HEAD]
+        places = ((batch, row) for batch in batches for row in range(batch.num_rows))
+        for head, (batch, row) in zip(heads(batches), places, strict=True):
+            if head.error is not None:
+                yield IndexedFrame(head.source, head.number, head.time_s, None, head.error, None)
                 continue
-            arrays = {name: self._values(column, i) for name, column in columns.items() if name not in _HEAD}
-            shape = (len(arrays["objectness"]), self.num_sets)
-            masks = arrays.get("masks")
-            cells = self.mask_cells
-            regions = StoredRegions(
-                arrays["boxes"].reshape(-1, 4),
-                arrays["objectness"],
-                arrays["features"].reshape(*shape, self.width),
-                arrays["scales"].reshape(*shape, num_parts(self.width)) if "scales" in arrays else None,
-                None if masks is None or cells is None else masks.reshape(-1, cells, cells),
-            )
-            size_hw = (head["height"], head["width"])
-            yield IndexedFrame(info, head["index"], head["time_s"], size_hw, None, regions)
+            regions = self._regions({own.name: own.of_row(batch, row) for own in lists})
+            yield IndexedFrame(head.source, head.number, head.time_s, head.size_hw, None, regions)
 
-    @staticmethod
-    def _values(column: pa.ListArray, row: int) -> np.ndarray:
-        """The numbers of one row's list, flat."""
-        values = column[row].values
-        if values is None:
-            raise ValueError(f"row {row} has no list")
-        if pa.types.is_fixed_size_list(values.type):
-            values = values.flatten()
-        numbers: np.ndarray = values.to_numpy(zero_copy_only=True)
-        return numbers
+    def _regions(self, arrays: Mapping[str, np.ndarray]) -> StoredRegions:
+        shape = (len(arrays["objectness"]), self.num_sets)
+        masks = arrays.get("masks")
+        cells = self.mask_cells
+        return StoredRegions(
+            arrays["boxes"].reshape(-1, 4),
+            arrays["objectness"],
+            arrays["features"].reshape(*shape, self.width),
+            arrays["scales"].reshape(*shape, num_parts(self.width)) if "scales" in arrays else None,
+            None if masks is None or cells is None else masks.reshape(-1, cells, cells),
+        )
 
 
 def _read_ahead(path: Path) -> None:
@@ -381,19 +382,3 @@ def _read_ahead(path: Path) -> None:
     if hasattr(os, "posix_fadvise"):
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
-_HEAD = ("source", "path", "kind", "index", "time_s", "width", "height", "error")
-
-
-def _is_frame(head: Mapping[str, Any]) -> bool:
-    """Whether a row is one that a writer writes; what comes after trusts it."""
-    sides = (head["width"], head["height"])
-    return (
-        head["source"] is not None
-        and head["kind"] in (None, "image", "video")
-        and (head["index"] or 0) >= 0
-        and head["index"] is not None
-        and (head["time_s"] is None or math.isfinite(head["time_s"]))
-        and (head["error"] is not None or all(side is not None and side > 0 for side in sides))
-    )

@@ -425,3 +425,74 @@ def test_parts_of_a_wide_vector_have_scales_of_their_own():
     assert stored.scales.shape == (2, 1, 3)
     back = stored.features * np.repeat(stored.scales, 64, axis=2)
     assert np.abs(back - features)[:, :, 64:].max() < 0.02
+
+
+def test_sources_once_each(tmp_path):
+    with IndexWriter(tmp_path, FACTS, "int8") as writer:
+        writer.skip(Failure("gone.png", "no such file"))
+        for name, frames in (("a.png", 1), ("clip.mp4", 3)):
+            writer.begin(SourceInfo(name, Path("/in") / name, "image" if frames == 1 else "video"))
+            for number in range(frames):
+                writer.write(frame(name, number), make_regions(2))
+    assert list(Index(tmp_path).sources()) == [
+        SourceInfo("gone.png", Path(), "image"),
+        SourceInfo("a.png", Path("/in/a.png"), "image"),
+        SourceInfo("clip.mp4", Path("/in/clip.mp4"), "video"),
+    ]
+
+
+def rewrite(run, change_table):
+    """The index's one shard as another tool might write it."""
+    with pa.memory_map(str(shard(run))) as file:
+        table = change_table(pa.ipc.open_stream(file).read_all())
+    shard(run).unlink()
+    with pa.OSFile(str(shard(run)), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+    change(run, shards=[Index(run).facts["shards"][0] | {"bytes": shard(run).stat().st_size}])
+
+
+@pytest.mark.parametrize("name", ["objectness", "features"])
+@pytest.mark.parametrize("missing", ["the list", "a number"])
+def test_numbers_that_are_missing(tmp_path, name, missing):
+    write_clip(tmp_path, [2, 3, 1], "int8")
+
+    def without(table):
+        place = table.schema.get_field_index(name)
+        rows = table.column(name).to_pylist()
+        if missing == "the list":
+            rows[1] = None
+        elif name == "objectness":
+            rows[1][2] = None
+        else:
+            rows[1][2][3] = None
+        kind = table.schema.field(place).type
+        return table.set_column(place, table.schema.field(place), pa.array(rows, kind)).combine_chunks()
+
+    rewrite(tmp_path, without)
+    frames = Index(tmp_path).frames()
+    if missing == "the list":
+        next(frames)  # the row before is whole
+    with pytest.raises(RecordError, match=f"the column {name} lacks numbers"):
+        list(frames)
+
+
+def test_failures_among_frames_of_one_batch(tmp_path):
+    with IndexWriter(tmp_path, FACTS, "int8") as writer:
+        writer.write(frame(), make_regions(3))
+        writer.skip(Failure("b.png", "damaged"))
+        writer.write(frame("c.png"), make_regions(2, 1))
+    rewrite(tmp_path, lambda table: table.combine_chunks())
+    assert [f.error or len(f.regions) for f in Index(tmp_path).frames()] == [3, "damaged", 2]
+
+
+def test_what_stands_before_damage_is_read(tmp_path):
+    """Though rows are read some at a time."""
+    write_clip(tmp_path, [2] * 9)
+    good = shard(tmp_path).read_bytes()
+    shard(tmp_path).write_bytes(good[: len(good) * 2 // 3] + bytes(len(good) - len(good) * 2 // 3))
+    seen = []
+    with pytest.raises(RecordError, match=r"damaged"):
+        for got in Index(tmp_path).frames():
+            seen.append(got.index)
+    assert seen == list(range(len(seen)))
+    assert 4 <= len(seen) < 9
