@@ -11,6 +11,7 @@ from ovdet_cli.media.hardware import decoding_on
 from ovdet_cli.media.remote import discard
 from ovdet_cli.models.checkpoint import write_safetensors
 from ovdet_cli.models.zoo import RECOMMENDED
+from ovdet_cli.pipeline.cuts import mark_cuts
 from ovdet_cli.pipeline.description import describe_run
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.overlap import run_ahead
@@ -47,6 +48,8 @@ def run(job: DetectJob, on_progress: Callable[[RunSummary], None] = lambda summa
             stack.callback(_discard_downloads, job)
             keep_all = any(sink.wants_every_frame for sink in drawn)
             frames = _timed(read_inputs(job.inputs, job.sampling, keep_all=keep_all, workers=job.workers), summary)
+            if job.tracking is not None and not job.sampling.scenes:
+                frames = mark_cuts(frames)
             if job.skip_similar is not None:
                 frames = mark_similar(frames, job.skip_similar)
             batch = job.detector.batch

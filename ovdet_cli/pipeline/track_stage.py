@@ -69,7 +69,11 @@ def track_frames(results: Generator[Result, None, None], tracking: Tracking) -> 
                 tracker, last = Tracker(tracking.settings), Detections.empty()
             if not isinstance(result, Found) or result.frame.time_s is None:
                 yield result
-            elif result.frame.is_sampled:
+                continue
+            if result.frame.is_cut:
+                tracker.cut()
+                last = Detections.empty()
+            if result.frame.is_sampled:
                 last = _tracked(tracker, result.detections, float(result.frame.time_s), tracking)
                 yield replace(result, detections=last)
             else:

@@ -24,7 +24,7 @@ class TrackSettings:
     min_overlap_new: float = 0.2
     """The same of a track that was seen once."""
     confirm_hits: int = 2
-    """Detections that make a track: before, it has no id. A video's first frame gives ids at once."""
+    """Detections that make a track: before, it has no id. The first frame of a shot gives ids at once."""
     class_penalty: float = 0.3
     """What an affinity loses where the track was never called that; less where it was so now and then."""
     sure_votes: float = 2.0

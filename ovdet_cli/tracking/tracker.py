@@ -82,7 +82,13 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._motion = Motion.of(np.zeros((0, 4)))
         self._time_s: float | None = None
+        self._is_beginning = True
         self._next_id = 1
+
+    def cut(self) -> None:
+        """A new shot begins with the next frame: nothing that was followed goes on, and no id comes twice."""
+        self._forget(set(range(len(self._tracks))), np.zeros(0, np.int64))
+        self._is_beginning = True
 
     def update(self, detections: Detections, time_s: float, is_high: np.ndarray | None = None) -> Tracked:
         """Takes the detections of the next frame.
@@ -92,7 +98,7 @@ class Tracker:
         """
         if not np.isfinite(time_s):
             raise ValueError(f"a frame's time is a number of seconds, not {time_s}")
-        is_first = self._time_s is None
+        is_first, self._is_beginning = self._is_beginning, False
         before = time_s if self._time_s is None else self._time_s
         now = self._time_s = max(time_s, before)
         self._motion = self._motion.after(now - before)

@@ -61,6 +61,20 @@ def test_each_video_starts_anew_and_pictures_pass_untouched() -> None:
     assert [d.track_ids.tolist() for d in detections_of(results)[1:] if d.track_ids is not None] == [[1]] * 6
 
 
+def test_no_object_goes_on_across_a_cut_and_no_id_comes_twice() -> None:
+    def shot(begin: int, cut_at: int | None = None) -> list[Result]:
+        frames = [frame(i) for i in range(begin, begin + 5)]
+        return [Found(replace(one, is_cut=one.index == cut_at), found((50, 0.9, 0), (120, 0.8, 1))) for one in frames]
+
+    ids = [d.track_ids for d in detections_of(through([Begin(CLIP), *shot(0), *shot(5, cut_at=5)], tracking()))]
+    assert [i.tolist() for i in ids if i is not None] == [[1, 2]] * 5 + [[3, 4]] * 5
+    # The cut may fall onto a frame that is only drawn: what was found before it is not drawn onto it.
+    drawn = Found(replace(frame(5, is_sampled=False), is_cut=True), Detections.empty())
+    got = detections_of(through([Begin(CLIP), *shot(0), drawn, Found(frame(6), found((50, 0.9, 0)))], tracking()))
+    assert len(got[5]) == 0
+    assert got[6].track_ids is not None and got[6].track_ids.tolist() == [3]
+
+
 def test_weak_detections_of_strong_tracks_are_recorded_and_no_others() -> None:
     # Object 1 fades for a moment; something weak stands beside it all the time.
     scores = [0.4 if i in (15, 16) else 0.9 for i in range(30)]
