@@ -50,8 +50,8 @@ def wilson(
 ) -> Interval:
     """Wilson's score interval for k of n. Neither need be whole (effective sizes), and n may be infinite: then k/n.
 
-    is_guarded: next to 0 and 1 the bound of one to three events is Poisson's (Brown, Cai and DasGupta 2001, section
-    4.1.1), which mends Wilson's coverage of 83 % for rare events; for whole k.
+    is_guarded: the bound next to 0 or 1 of one to five events is Poisson's, after Brown, Cai and DasGupta 2001, section
+    4.1.1 (there for three events and at twice the tail): Wilson's alone covers rare shares in 83 % of cases only.
     """
     k, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -59,8 +59,9 @@ def wilson(
     interval = score_interval(share, n, normal_quantile((1 + confidence) / 2))
     if not is_guarded:
         return interval
-    low = np.minimum(interval.low, _rare_bound(k, n, 1 - confidence))
-    high = np.maximum(interval.high, 1 - _rare_bound(n - k, n, 1 - confidence))
+    tail = (1 - confidence) / 2
+    low = np.minimum(interval.low, _rare_bound(k, n, tail))
+    high = np.maximum(interval.high, 1 - _rare_bound(n - k, n, tail))
     return Interval(low, high)
 
 
@@ -173,27 +174,27 @@ def ratio_of_sums(
     return Ratio(share, np.where(is_known, low, np.nan), np.where(is_known, high, np.nan))
 
 
-def _rare_bound(events: np.ndarray, trials: np.ndarray, alpha: float) -> np.ndarray:
-    """The lower bound of the share of one to three events by Poisson's law; 1 for any other number of events.
+def _rare_bound(events: np.ndarray, trials: np.ndarray, tail: float) -> np.ndarray:
+    """The lower bound of the share of one to five events: lambda / n with P(Poisson(lambda) >= events) = tail.
 
-    lambda_k / n with P(Poisson(lambda_k) >= k) = alpha; three events only beyond 50 trials (Brown et al. 2001).
+    1 for any other number of events.
     """
     bound = np.ones(events.shape)
-    for count, smallest in ((1, 0), (2, 0), (3, 50)):
-        is_this = (np.abs(events - count) < 1e-9) & (trials > max(smallest, count))
+    for count in range(1, 6):
+        is_this = (np.abs(events - count) < 1e-9) & (trials > count)
         with np.errstate(invalid="ignore", divide="ignore"):
-            bound = np.where(is_this, _poisson_mean(count, alpha) / trials, bound)
+            bound = np.where(is_this, _poisson_mean(count, tail) / trials, bound)
     return bound
 
 
 @cache
-def _poisson_mean(count: int, alpha: float) -> float:
-    """The mean with which a Poisson variable reaches `count` with probability alpha, by bisection."""
+def _poisson_mean(count: int, chance: float) -> float:
+    """The mean with which a Poisson variable reaches `count` with this chance, by bisection."""
     low, high = 0.0, float(count)
     while high - low > 1e-12:
         mean = (low + high) / 2
         below = math.exp(-mean) * sum(mean**k / math.factorial(k) for k in range(count))
-        low, high = (mean, high) if 1 - below < alpha else (low, mean)
+        low, high = (mean, high) if 1 - below < chance else (low, mean)
     return (low + high) / 2
 
 
