@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, BinaryIO, Protocol
 
+from ovdet_cli.detections import Detections
 from ovdet_cli.detector.photographs import looks_like_photograph
 from ovdet_cli.detector.words import Words
 from ovdet_cli.errors import TooManyFailuresError
@@ -18,7 +19,7 @@ from ovdet_cli.pipeline.interrupts import InterruptGuard
 from ovdet_cli.pipeline.stream import Begin, End, Found, Result
 from ovdet_cli.pipeline.summary import RunSummary
 from ovdet_cli.render.annotate import DrawnSink, ImageSink, VideoSink
-from ovdet_cli.render.blur import Blur
+from ovdet_cli.render.blur import Blur, HidingAhead
 from ovdet_cli.render.draw import DrawStyle
 from ovdet_cli.results.index import IndexWriter
 from ovdet_cli.results.jsonl import JsonlSink
@@ -142,7 +143,7 @@ class ResultWriter:
         self._summary = summary
         self._index = index
         self._world = world
-        self._blur = blur
+        self._hiding = HidingAhead(blur) if blur and drawn else None
         self._looked_at: str | None = None
         self._is_photograph = False
         self._records: list[Sink] = []
@@ -168,6 +169,7 @@ class ResultWriter:
                 for sink in sinks:
                     sink.begin(source)
             case End(source):
+                self._draw_rest()
                 for sink in sinks:
                     sink.end(source)
                 self._summary.inputs_done += 1
@@ -175,6 +177,7 @@ class ResultWriter:
                 self._summary.undrawn = sum(sink.num_undrawn for sink in self.drawn)
             case Failure(source, error):
                 log.info("%s: failed: %s", source, error)
+                self._draw_rest()
                 for sink in sinks:
                     sink.skip(result)
                 if self._index:
@@ -190,10 +193,22 @@ class ResultWriter:
                     if self._world:
                         self._look(frame, len(strong))
                     self._count(frame, [self._job.words.names[i] for i in strong.class_ids], len(detections))
-                shown = self._blur.hidden(frame, detections) if self._blur and self.drawn else frame
-                for drawn in self.drawn:
-                    if frame.is_sampled or drawn.wants_every_frame:
-                        drawn.write(shown, strong)
+                if self._hiding is None:
+                    self._draw(frame, strong)
+                else:
+                    for shown, drawn in self._hiding.push(frame, detections, strong):
+                        self._draw(shown, drawn)
+
+    def _draw(self, frame: Frame, detections: Detections) -> None:
+        for sink in self.drawn:
+            if frame.is_sampled or sink.wants_every_frame:
+                sink.write(frame, detections)
+
+    def _draw_rest(self) -> None:
+        """The frames that were held back to hide things in them."""
+        if self._hiding is not None:
+            for frame, detections in self._hiding.rest():
+                self._draw(frame, detections)
 
     def _look(self, frame: Frame, found: int) -> None:
         """Counts what is outside the model's world, and says so when the first such picture comes."""

@@ -1,12 +1,14 @@
 """Privacy: what has some labels cannot be recognised in anything that a run draws.
 
 Errs on the safe side. Every detection counts, down to the record threshold. What was found within the last half second
-and is missed now is hidden still, where it was. In frames that are not analysed the last boxes are hidden, larger with
-every frame; one that could not be analysed, with nothing before it, is hidden as a whole.
+and is missed now is hidden still, where it was; what comes into view within the next half second is hidden already,
+where it will be found (`HidingAhead`). In frames that are not analysed the last boxes are hidden, larger with every
+frame; one that could not be analysed, with nothing before it, is hidden as a whole.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import cv2
@@ -26,6 +28,9 @@ _MOST_GROWN = 0.6
 _LEAST_PIXELS = 2
 _CORNER = 0.25  # radius of a box's corners, of its shorter side; the growth covers what they leave out
 _HELD_S = Fraction(1, 2)
+_AHEAD_S = Fraction(1, 2)
+_MOST_AHEAD = 256 << 20
+"""Bytes of pictures that wait; large ones are looked ahead for a shorter time."""
 _SAME_IOU = 0.3
 _LEAST_MASK = 0.3  # of its box: a smaller mask has missed most of the thing
 
@@ -52,6 +57,25 @@ class _Place:
     seen_s: Fraction
 
 
+@dataclass(eq=False)
+class _Hiding:
+    """What is hidden in a frame. grown: how far around each place. new: places that nothing was on before."""
+
+    places: list[tuple[_Place, float]]
+    new: list[_Place]
+    is_whole: bool = False
+
+    def carried_out(self, frame: Frame) -> Frame:
+        if self.is_whole:
+            return replace(frame, image=_pixelated(frame.image))
+        if not self.places:
+            return frame
+        image = frame.image.copy()
+        for place, grown in self.places:
+            hide(image, place.box, place.mask, grown)
+        return replace(frame, image=image)
+
+
 class Blur:
     """Hides the things of some classes, frame by frame in order."""
 
@@ -65,21 +89,20 @@ class Blur:
 
     def hidden(self, frame: Frame, detections: Detections) -> Frame:
         """The frame with its things hidden. detections: all that are recorded, drawn or not."""
+        return self.looked_at(frame, detections).carried_out(frame)
+
+    def looked_at(self, frame: Frame, detections: Detections) -> _Hiding:
+        """What is to be hidden in the frame, as far as this and earlier frames tell."""
         if frame.source != self._source or frame.time_s is None:
             self._source, self._places, self._has_seen = frame.source, [], False
         if frame.is_cut:
             self._places = []
-        self._follow(frame, detections)
-        if not self._has_seen:
-            return replace(frame, image=_pixelated(frame.image))
-        if not self._places:
-            return frame
-        image = frame.image.copy()
-        for place in self._places:
-            hide(image, place.box, place.mask, min(_GROWN + _GROWN_A_FRAME * self._num_blind, _MOST_GROWN))
-        return replace(frame, image=image)
+        new = self._follow(frame, detections)
+        grown = min(_GROWN + _GROWN_A_FRAME * self._num_blind, _MOST_GROWN)
+        return _Hiding([(place, grown) for place in self._places], new, is_whole=not self._has_seen)
 
-    def _follow(self, frame: Frame, detections: Detections) -> None:
+    def _follow(self, frame: Frame, detections: Detections) -> list[_Place]:
+        """Brings the places up to date; those that are new."""
         self._has_seen = self._has_seen or frame.is_sampled
         self._num_blind = 0 if frame.is_sampled else self._num_blind + 1
         found = detections.select(np.isin(detections.class_ids, self._class_ids))
@@ -88,13 +111,64 @@ class Blur:
         if not frame.is_sampled and found.track_ids is None:
             # The last boxes once more: their time stays that of the frame in which they were found.
             self._places = self._places or seen
-            return
+            return []
+        before = np.array([place.box for place in self._places], np.float32).reshape(-1, 4)
+        new = [place for place in seen if not _is_among(place.box, before)] if frame.is_sampled else []
         held = [
             place
             for place in self._places
             if now_s - place.seen_s <= _HELD_S and not _is_among(place.box, found.boxes_xyxy)
         ]
         self._places = seen + held
+        return new
+
+
+@dataclass(eq=False)
+class _Held:
+    frame: Frame
+    strong: Detections
+    hiding: _Hiding
+
+
+@dataclass(eq=False)
+class HidingAhead:
+    """Holds the frames of a video back for half a second, so that a thing is hidden before it is first found."""
+
+    blur: Blur
+    _held: deque[_Held] = field(default_factory=deque)
+    _num_bytes: int = 0
+
+    def push(self, frame: Frame, detections: Detections, strong: Detections) -> Iterator[tuple[Frame, Detections]]:
+        """Takes the next frame; gives those that are ready, each with what is drawn onto it, its things hidden.
+
+        detections: all that are recorded. strong: what is drawn.
+        """
+        hiding = self.blur.looked_at(frame, detections)
+        if frame.time_s is None:
+            yield hiding.carried_out(frame), strong
+            return
+        if frame.is_cut:
+            yield from self.rest()
+        for ahead, earlier in enumerate(reversed(self._held), start=1):
+            grown = min(_GROWN + _GROWN_A_FRAME * ahead, _MOST_GROWN)
+            earlier.hiding.places += [(place, grown) for place in hiding.new]
+        self._held.append(_Held(frame, strong, hiding))
+        self._num_bytes += frame.image.nbytes
+        while self._held and (self._is_due(frame.time_s) or self._num_bytes > _MOST_AHEAD):
+            yield self._released()
+
+    def rest(self) -> Iterator[tuple[Frame, Detections]]:
+        """What is held: the video, or the shot, has ended."""
+        while self._held:
+            yield self._released()
+
+    def _is_due(self, now_s: Fraction) -> bool:
+        return now_s - (self._held[0].frame.time_s or 0) >= _AHEAD_S
+
+    def _released(self) -> tuple[Frame, Detections]:
+        held = self._held.popleft()
+        self._num_bytes -= held.frame.image.nbytes
+        return held.hiding.carried_out(held.frame), held.strong
 
 
 def hide(image: np.ndarray, box_xyxy: np.ndarray, mask: Mask | None, grown: float) -> None:

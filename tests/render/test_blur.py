@@ -9,7 +9,8 @@ import pytest
 from ovdet_cli.detections import Detections, Mask
 from ovdet_cli.errors import UsageError
 from ovdet_cli.frame import Frame
-from ovdet_cli.render.blur import Blur, hidden_classes, hide
+from ovdet_cli.render import blur
+from ovdet_cli.render.blur import Blur, HidingAhead, hidden_classes, hide
 
 SIZE = (120, 160)
 FACE, CAR = 0, 1
@@ -137,3 +138,44 @@ def test_labels_that_are_not_looked_for_are_all_named() -> None:
     assert hidden_classes(["Face", "car"], ["face", "cat", "car", "FACE"]) == {0, 2, 3}
     with pytest.raises(UsageError, match="plate, dog"):
         hidden_classes(["face", "plate", "dog"], ["face"])
+
+
+def ahead(*frames: tuple[Frame, Detections]) -> list[Frame]:
+    hiding = HidingAhead(Blur({FACE}))
+    shown = [one for given in frames for one, _ in hiding.push(*given, Detections.empty())]
+    return shown + [one for one, _ in hiding.rest()]
+
+
+def is_hidden(shown: Frame) -> bool:
+    return bool(changed(noise(), shown.image)[32:68, 42:78].mean() > 0.9)
+
+
+def test_what_comes_into_view_is_hidden_for_half_a_second_before() -> None:
+    given = [(frame(i), found(BOX) if i >= 20 else found()) for i in range(40)]
+    shown = ahead(*given)
+    assert [one.index for one in shown] == list(range(40))
+    assert [is_hidden(one) for one in shown] == [i >= 7 for i in range(40)]
+
+
+def test_not_across_a_cut_and_not_in_another_video() -> None:
+    given = [(frame(i, is_cut=i == 20), found(BOX) if i >= 20 else found()) for i in range(30)]
+    assert [is_hidden(one) for one in ahead(*given)] == [i >= 20 for i in range(30)]
+    picture = Frame(noise(), "c.png"), found(BOX)
+    assert [is_hidden(one) for one in ahead((frame(0), found()), picture)].count(True) == 1
+
+
+def test_between_analysed_frames_it_is_hidden_before_too() -> None:
+    given = [(frame(i, is_sampled=i % 10 == 0), found(BOX) if i >= 20 else found()) for i in range(30)]
+    assert [is_hidden(one) for one in ahead(*given)] == [i >= 7 for i in range(30)]
+
+
+def test_what_moves_steadily_leaves_no_blur_ahead() -> None:
+    boxes = [(40 + 2 * i, 30, 80 + 2 * i, 70) for i in range(20)]
+    shown = ahead(*((frame(i), found(boxes[i])) for i in range(20)))
+    assert not changed(noise(), shown[1].image)[:, 90:].any()
+
+
+def test_few_bytes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blur, "_MOST_AHEAD", 3 * noise().nbytes)
+    given = [(frame(i), found(BOX) if i >= 20 else found()) for i in range(30)]
+    assert [is_hidden(one) for one in ahead(*given)] == [i >= 17 for i in range(30)]
