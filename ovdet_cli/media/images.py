@@ -43,6 +43,7 @@ _WRITERS = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP",
     ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF", ".avif": "AVIF",
 }  # fmt: skip
+_EXIF_DIRECTORY = 0x8769  # EXIF 2.32, 4.6.3: where DateTimeOriginal lies
 _bomb_lock = threading.Lock()
 
 Opener = Callable[[IO[bytes]], ImageFile.ImageFile]
@@ -102,6 +103,26 @@ def is_picture(path: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def read_exif(path: Path) -> dict[int, object]:
+    """What the camera noted beside the picture: EXIF tag -> value, of the main and of the Exif directory.
+
+    Empty where there is nothing, or nothing that can be read; no pixel is decoded.
+    """
+    try:
+        with path.open("rb") as file:
+            opener = _opener(file.read(_HEAD_BYTES), path) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+            if opener is None:
+                return {}
+            file.seek(0)
+            with opener(file) as picture:
+                if isinstance(picture, PngImageFile) and "exif" not in picture.info:
+                    return {}  # getexif() would decode the pixels to look behind them
+                tags = picture.getexif()
+                return {**tags, **tags.get_ifd(_EXIF_DIRECTORY)}
+    except Exception:  # damaged EXIF raises anything, and is no reason to stop
+        return {}
 
 
 def write_image(path: Path, rgb: np.ndarray, quality: int = 92) -> None:
