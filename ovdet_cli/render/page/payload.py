@@ -5,7 +5,7 @@ from typing import Any
 
 _DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(("title", "generated", "version", "command", "tz"), ""),
-    **dict.fromkeys(("cuts", "warnings", "runs", "parents", "folders", "posts", "pictures", "thumbs", "videos"), []),
+    **{key: [] for key in ("cuts", "warnings", "runs", "parents", "folders", "posts", "pictures", "thumbs", "videos")},
     **dict.fromkeys(("bins", "cube", "pairs", "compare", "suggested", "accounts", "tags")),
     "details": {},
 }
@@ -15,8 +15,13 @@ _TOTALS = (
     *("accounts", "failed_files", "files", "first", "last"),
 )
 _COVERAGE = {
-    **{"failures": [], "skipped": {}, "reused_frames": None, "time_from": {}, "side_cars_unused": None},
-    **{"without_account": None, "duplicates": None},
+    "failures": [],
+    "skipped": {},
+    "reused_frames": None,
+    "time_from": {},
+    "side_cars_unused": None,
+    "without_account": None,
+    "duplicates": None,
 }
 _COLUMNS = (
     *("name", "colour", "detections", "units", "share", "low", "high", "score", "threshold", "size", "first", "last"),

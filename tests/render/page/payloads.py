@@ -11,10 +11,38 @@ from PIL import Image, ImageDraw
 
 from ovdet_cli.render.colours import class_colour
 
-WORDS = (
-    "person car dog bicycle umbrella phone banner cat bottle flag tree backpack scooter helmet megaphone barrier drone "
-    "stroller bench kite laptop guitar horse boat tent camera mask glove candle balloon"
-).split()
+WORDS = [
+    "person",
+    "car",
+    "dog",
+    "bicycle",
+    "umbrella",
+    "phone",
+    "banner",
+    "cat",
+    "bottle",
+    "flag",
+    "tree",
+    "backpack",
+    "scooter",
+    "helmet",
+    "megaphone",
+    "barrier",
+    "drone",
+    "stroller",
+    "bench",
+    "kite",
+    "laptop",
+    "guitar",
+    "horse",
+    "boat",
+    "tent",
+    "camera",
+    "mask",
+    "glove",
+    "candle",
+    "balloon",
+]
 HOSTILE = [
     "<script>window.pwned = 1</script>",
     '"><img src=x onerror="window.pwned = 1">',
@@ -60,7 +88,9 @@ def made_up(
     posts = [_post(i, rng, pictures, accounts, starts) for i in range(len(pictures))]
     some = min(num_labels, 200)
     return {
-        **{"title": "Street feed, autumn 2026", "generated": f"2026-11-21T18:02{ZONE}", "version": "0.1.0"},
+        "title": "Street feed, autumn 2026",
+        "generated": f"2026-11-21T18:02{ZONE}",
+        "version": "0.1.0",
         "command": "ovdet report runs/street --metadata posts.csv --tz Europe/Berlin -o report.html",
         "unit": {"one": "post", "many": "posts", "how": "files that posts.csv joins by post_id are one post"},
         "tz": "Europe/Berlin",
@@ -70,10 +100,19 @@ def made_up(
             "212 posts have their time from the file's own date, which a download may have set.",
         ],
         "totals": {
-            **{"units": num_units, "units_with": int(num_units * 0.81), "pictures": num_units - 40, "videos": 40},
-            **{"video_frames": 3120, "video_minutes": 52.0, "detections": int(sum(units) * 1.7), "labels": num_labels},
-            **{"accounts": 214, "failed_files": 99, "files": num_units + 99},
-            **{"first": f"{starts[0]:%Y-%m-%dT%H:%M}{ZONE}", "last": f"{starts[-1]:%Y-%m-%dT%H:%M}{ZONE}"},
+            "units": num_units,
+            "units_with": int(num_units * 0.81),
+            "pictures": num_units - 40,
+            "videos": 40,
+            "video_frames": 3120,
+            "video_minutes": 52.0,
+            "detections": int(sum(units) * 1.7),
+            "labels": num_labels,
+            "accounts": 214,
+            "failed_files": 99,
+            "files": num_units + 99,
+            "first": f"{starts[0]:%Y-%m-%dT%H:%M}{ZONE}",
+            "last": f"{starts[-1]:%Y-%m-%dT%H:%M}{ZONE}",
         },
         "runs": [_run()],
         "coverage": {
@@ -81,30 +120,35 @@ def made_up(
                 {"reason": "truncated JPEG", "files": 91, "examples": ["feed/0001.jpg", "feed/0207.jpg"]},
                 {"reason": "no video stream", "files": 8, "examples": ["feed/clip_9.mp4"]},
             ],
-            **{
-                "skipped": {".txt": 3, ".json": 3120},
-                "reused_frames": 12,
-                "side_cars_unused": 2,
-                "without_account": 12,
-            },
+            "skipped": {".txt": 3, ".json": 3120},
+            "reused_frames": 12,
+            "side_cars_unused": 2,
+            "without_account": 12,
             "time_from": {"metadata": num_units - 300, "side-car": 60, "EXIF": 20, "file time": 212, "none": 8},
             "duplicates": {"folded": 31, "groups": 14, "examples": [["feed/3.jpg", "feed/9.jpg"]]},
         },
         "labels": {
-            **{"name": names, "colour": ["#{:02x}{:02x}{:02x}".format(*class_colour(n)) for n in names]},
-            **{"detections": [int(n * 1.7) for n in units], "units": units},
+            "name": names,
+            "colour": ["#{:02x}{:02x}{:02x}".format(*class_colour(n)) for n in names],
+            "detections": [int(n * 1.7) for n in units],
+            "units": units,
             "share": [n / num_units for n in units],
-            **{"low": [low for low, _ in intervals], "high": [high for _, high in intervals]},
-            **{"minutes": None, "minutes_share": None, "minutes_low": None, "minutes_high": None},
+            "low": [low for low, _ in intervals],
+            "high": [high for _, high in intervals],
+            "minutes": None,
+            "minutes_share": None,
+            "minutes_low": None,
+            "minutes_high": None,
             "corrected": [s * 0.9 if i < 6 else None for i, s in enumerate(n / num_units for n in units)],
             "corrected_low": [low * 0.85 if i < 6 else None for i, (low, _) in enumerate(intervals)],
             "corrected_high": [high * 0.95 if i < 6 else None for i, (_, high) in enumerate(intervals)],
             "score": rng.uniform(0.35, 0.8, num_labels).tolist(),
             "threshold": [0.3] * num_labels,
             "size": rng.uniform(0.005, 0.2, num_labels).tolist(),
-            **{"first": [f"2026-09-0{1 + i % 9}T10:00{ZONE}" for i in range(num_labels)]},
-            **{"last": [f"2026-11-1{i % 9}T10:00{ZONE}" for i in range(num_labels)]},
-            **{"is_new": [int(i % 9 == 8) for i in range(num_labels)], "is_rare": [int(n < 5) for n in units]},
+            "first": [f"2026-09-0{1 + i % 9}T10:00{ZONE}" for i in range(num_labels)],
+            "last": [f"2026-11-1{i % 9}T10:00{ZONE}" for i in range(num_labels)],
+            "is_new": [int(i % 9 == 8) for i in range(num_labels)],
+            "is_rare": [int(n < 5) for n in units],
         },
         "details": {str(i): _detail(i, rng, pictures) for i in range(some)},
         "parents": [
@@ -114,7 +158,8 @@ def made_up(
         if num_labels > 12
         else [],
         "bins": {
-            **{"size": "day", "starts": [f"{start:%Y-%m-%dT%H:%M}{ZONE}" for start in starts]},
+            "size": "day",
+            "starts": [f"{start:%Y-%m-%dT%H:%M}{ZONE}" for start in starts],
             "units": [int(n) for n in np.bincount(base["base_bin"], base["base_units"], minlength=num_days)],
         },
         "cube": {"accounts": accounts, **cube, **base},
@@ -128,7 +173,9 @@ def made_up(
         "tags": [{"name": f"#{word}", "units": 90 - 7 * i, "top_label": 0} for i, word in enumerate(WORDS[:8])],
         "folders": [{"name": "feed/2026", "units": num_units, "units_with": int(num_units * 0.81), "top_label": 0}],
         "posts": posts,
-        **{"pictures": pictures, "thumbs": thumbs, "videos": _videos(rng, num_videos, pictures, num_labels)},
+        "pictures": pictures,
+        "thumbs": thumbs,
+        "videos": _videos(rng, num_videos, pictures, num_labels),
         "more": {"labels": 0, "posts": num_units - len(posts), "videos": 36, "accounts": 190, "thumbs": 0},
     }
 
@@ -191,7 +238,7 @@ def only_failures() -> dict[str, Any]:
 
 def nulls() -> dict[str, Any]:
     """A payload that has a label, a picture, a post and a video, and knows nothing about them."""
-    payload = {key: None for key in made_up(num_units=50, num_labels=3, num_thumbs=2)}
+    payload = dict.fromkeys(made_up(num_units=50, num_labels=3, num_thumbs=2))
     columns = {"name": ["thing"], "units": [3], "detections": [4]}
     post = dict.fromkeys(("account", "time", "time_from", "likes", "text", "url", "picture"))
     picture = dict.fromkeys(("source", "time_s", "width", "height", "href", "post", "thumb"))
@@ -246,8 +293,15 @@ def _pictures(rng: Any, names: list[str], num_thumbs: int) -> tuple[list[dict], 
         source = f"feed/clip_{i // 8}.mp4" if video else f"feed/2026/{i:05d}.jpg"
         pictures.append(
             {
-                **{"source": source, "index": i * 25 if video else 0, "time_s": i * 1.04 if video else None},
-                **{"width": width, "height": height, "href": source, "post": i, "thumb": i, "boxes": boxes},
+                "source": source,
+                "index": i * 25 if video else 0,
+                "time_s": i * 1.04 if video else None,
+                "width": width,
+                "height": height,
+                "href": source,
+                "post": i,
+                "thumb": i,
+                "boxes": boxes,
             }
         )
     return pictures, thumbs
@@ -273,10 +327,16 @@ def _thumb(rng: Any, width: int, height: int, boxes: list[list[float]]) -> str:
 def _post(i: int, rng: Any, pictures: list[dict], accounts: list[str], starts: list[datetime]) -> dict[str, Any]:
     time = starts[int(rng.integers(len(starts)))] + timedelta(minutes=int(rng.integers(1440)))
     return {
-        **{"id": f"p{i}", "account": accounts[i % 7], "time": f"{time:%Y-%m-%dT%H:%M}{ZONE}"},
-        **{"time_from": "metadata", "likes": int(rng.integers(4000)), "url": f"https://example.com/p/{i}"},
+        "id": f"p{i}",
+        "account": accounts[i % 7],
+        "time": f"{time:%Y-%m-%dT%H:%M}{ZONE}",
+        "time_from": "metadata",
+        "likes": int(rng.integers(4000)),
+        "url": f"https://example.com/p/{i}",
         "text": "Early on the square, before the crowd came. More pictures tomorrow. " * (1 + i % 3),
-        **{"tags": ["#street", "#autumn"], "files": [pictures[i]["source"]], "picture": i},
+        "tags": ["#street", "#autumn"],
+        "files": [pictures[i]["source"]],
+        "picture": i,
         "labels": [[box[0], 1, box[1]] for box in pictures[i]["boxes"]],
     }
 
@@ -286,11 +346,9 @@ def _detail(i: int, rng: Any, pictures: list[dict]) -> dict[str, Any]:
     scores = rng.integers(0, 60, 20)
     scores[:6] = 0
     return {
-        **{
-            "scores": scores.tolist(),
-            "place": rng.integers(5, 80, 9).tolist(),
-            "sizes": rng.integers(3, 90, 5).tolist(),
-        },
+        "scores": scores.tolist(),
+        "place": rng.integers(5, 80, 9).tolist(),
+        "sizes": rng.integers(3, 90, 5).tolist(),
         "gallery": {"surest": having[:6], "unsure": having[-6:], "random": having[2:8]},
         "top": having[:8],
     }
@@ -328,13 +386,12 @@ def _accounts(names: list[str], base: dict[str, list[int]], num_labels: int) -> 
     units = np.bincount(base["base_account"], base["base_units"], minlength=len(names))
     return [
         {
-            **{
-                "name": name,
-                "units": int(units[i]),
-                "units_with": int(units[i] * 0.8),
-                "detections": int(units[i] * 2),
-            },
-            **{"top_label": i % min(3, num_labels), "likes": 1200 * (i + 1) if i % 5 else None},
+            "name": name,
+            "units": int(units[i]),
+            "units_with": int(units[i] * 0.8),
+            "detections": int(units[i] * 2),
+            "top_label": i % min(3, num_labels),
+            "likes": 1200 * (i + 1) if i % 5 else None,
         }
         for i, name in enumerate(names)
     ]
@@ -359,12 +416,18 @@ def _videos(rng: Any, num: int, pictures: list[dict], num_labels: int) -> list[d
 
 def _run() -> dict[str, Any]:
     return {
-        **{"name": "street", "path": "runs/street", "model": "detic-swinb", "model_title": "Detic, Swin-B, LVIS"},
-        **{"weights_sha256": "3f0b7a…", "vocabulary": "words.txt", "num_words": 60, "threshold": 0.3},
-        **{"record_threshold": 0.1, "status": "complete", "started": f"2026-11-20T09:00{ZONE}"},
-        **{
-            "command": "ovdet detect feed --words words.txt -o runs/street",
-            "sampling": "1 frame a second",
-            "notes": [],
-        },
+        "name": "street",
+        "path": "runs/street",
+        "model": "detic-swinb",
+        "model_title": "Detic, Swin-B, LVIS",
+        "weights_sha256": "3f0b7a…",
+        "vocabulary": "words.txt",
+        "num_words": 60,
+        "threshold": 0.3,
+        "record_threshold": 0.1,
+        "status": "complete",
+        "started": f"2026-11-20T09:00{ZONE}",
+        "command": "ovdet detect feed --words words.txt -o runs/street",
+        "sampling": "1 frame a second",
+        "notes": [],
     }

@@ -1,0 +1,78 @@
+// Puts the sections to work: labels at once, the rest in pauses, so that the page answers before all of it is drawn.
+const SECTIONS = {
+  labels: labelsSection, parents: parentsSection, time: trendSection, who: whoSection, pictures: picturesSection, posts: postsSection,
+  videos: videosSection, comparison: comparisonSection, together: togetherSection, places: placesSection, thresholds: thresholdsSection,
+};
+const updates = new Map();
+let currentView = null;
+let pending = [];
+
+function mounted(id) {
+  const mount = document.querySelector(`[data-mount="${id}"]`);
+  if (!mount) return null;
+  if (!updates.has(id)) updates.set(id, SECTIONS[id](mount));
+  return updates.get(id);
+}
+function drawNext() {
+  const id = pending.shift();
+  if (id) mounted(id)?.(currentView);
+  if (pending.length) setTimeout(drawNext);
+  else document.documentElement.dataset.drawn = "all";
+}
+
+function setUpTheme() {
+  const root = document.documentElement;
+  const themes = ["system", "light", "dark"];
+  const write = () => { $("theme").textContent = `Theme: ${root.dataset.theme ?? "system"}`; };
+  $("theme").addEventListener("click", () => {
+    const next = themes[(themes.indexOf(root.dataset.theme ?? "system") + 1) % themes.length];
+    if (next === "system") delete root.dataset.theme; else root.dataset.theme = next;
+    try { localStorage.setItem("ovdet-theme", next); } catch { /* it then lasts for this visit */ }
+    write();
+  });
+  write();
+}
+function setUpContents() {
+  for (const item of document.querySelectorAll('.contents a, .answer a[href^="#"]')) {
+    item.addEventListener("click", (event) => {
+      event.preventDefault();
+      const id = item.getAttribute("href").slice(1);
+      choose({ at: id }, true);
+      $(id).scrollIntoView();
+      const heading = $(`${id}-title`);
+      heading.tabIndex = -1;
+      heading.focus({ preventScroll: true });
+    });
+  }
+}
+
+function start() {
+  setUpTheme();
+  setUpContents();
+  setUpRecord();
+  const drawFilters = NUM_LABELS && (CUBE || NUM_LABELS > 1) ? filterBar() : null;
+  let first = true;
+  listeners.push((filterChanged) => {
+    if (filterChanged) {
+      currentView = withTests(recut(state));
+      const said = drawFilters?.(currentView);
+      if (!first) say(said || "No filter: the whole report");
+      const waiting = pending.length > 0;
+      pending = Object.keys(SECTIONS);
+      delete document.documentElement.dataset.drawn;
+      mounted(pending.shift())?.(currentView);
+      if (!waiting) setTimeout(drawNext);
+    }
+    followRecord();
+    first = false;
+  });
+  addEventListener("popstate", followHash);
+  addEventListener("beforeprint", showAllForPrint);
+  Object.assign(state, readHash());
+  // Also an empty report has a filter that was never drawn.
+  drawnFilter = null;
+  announce();
+  if (state.at) $(state.at)?.scrollIntoView();
+  performance.mark("ovdet-ready");
+}
+start();
