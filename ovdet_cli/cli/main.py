@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ovdet_cli.cli import console, detect, doctor, models, query, report, selftest, train, vocab
+from ovdet_cli.cli import console, convert, detect, doctor, models, query, report, selftest, train, vocab
 from ovdet_cli.cli import eval as evaluation
 from ovdet_cli.errors import OvdetError
 
@@ -43,6 +43,7 @@ app = typer.Typer(
 app.command("detect", epilog=EXIT_CODES)(detect.detect)
 app.command("video", epilog=EXIT_CODES)(detect.video)
 app.command("query", epilog=EXIT_CODES)(query.query)
+app.command("convert", epilog=EXIT_CODES)(convert.convert)
 app.command("report")(report.report)
 app.command("eval")(evaluation.evaluate)
 app.command("train", epilog=EXIT_CODES)(train.train)

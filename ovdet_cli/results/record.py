@@ -84,6 +84,25 @@ def failure_record(failure: Failure) -> dict[str, Any]:
     }
 
 
+def plain_record(record: Record) -> dict[str, Any]:
+    """The dict of a record that was read: what `parse_record` takes."""
+    found = record.detections
+    columns = (record.labels, found, shortest_floats(found.scores), shortest_floats(found.boxes_xyxy))
+    entries = []
+    for label, (_, _, class_id, mask), score, box in zip(*columns, strict=True):
+        entry = {"label": label, "class_id": class_id, "score": score, "box_xyxy": box}
+        if mask is not None:
+            entry["mask"] = encode_rle(mask)
+        entries.append(entry)
+    if found.track_ids is not None:
+        for entry, track_id in zip(entries, found.track_ids.tolist(), strict=True):
+            entry["track_id"] = track_id if track_id >= 0 else None
+    fields = {"source": record.source, "index": record.index, "time_s": record.time_s}
+    fields |= {"width": record.width, "height": record.height, "status": record.status}
+    error = {} if record.status == "ok" else {"error": record.error}
+    return {"schema": SCHEMA, **fields, **error, "detections": entries}
+
+
 def parse_record(record: Mapping[str, Any], *, with_masks: bool = True) -> Record:
     """The typed pieces of a record; `with_masks=False` leaves its masks undecoded and out.
 
