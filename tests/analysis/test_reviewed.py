@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from ovdet_cli.analysis.correcting import corrected_share
 from ovdet_cli.analysis.reviewed import read_reviewed, tally
 from ovdet_cli.errors import InputError
 
@@ -183,3 +184,25 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.csv").write_bytes("file,label\nä".encode("latin-1"))
     with pytest.raises(InputError, match="is not UTF-8"):
         read_reviewed(tmp_path / "latin.csv", UNITS, LABELS)
+
+
+def test_a_random_sample_tells_what_is_there(tmp_path):
+    rng = np.random.default_rng(0)
+    units = {f"u{i}": f"u{i}" for i in range(4000)}
+    is_true = rng.random((4000, 2)) < (0.3, 0.05)
+    is_found = np.where(is_true, rng.random((4000, 2)) < 0.7, rng.random((4000, 2)) < 0.1)
+    sample = rng.choice(4000, 400, replace=False)
+    rows = [f"u{i},{'|'.join(np.array(['dog', 'cat'])[is_true[i]])}" for i in sample]
+    review = read_reviewed(_write(tmp_path, "\n".join(["unit,labels", *rows])), units, ["dog", "cat"])
+    counts = tally(review, 2, *np.nonzero(is_found[sample]))
+    result = corrected_share(
+        counts.detected_true,
+        counts.detected_checked,
+        counts.undetected_true,
+        counts.undetected_checked,
+        is_found.sum(axis=0),
+        (~is_found).sum(axis=0),
+    )
+    truth, naive = is_true.mean(axis=0), is_found.mean(axis=0)
+    assert ((result.low < truth) & (truth < result.high)).all()
+    assert not ((result.low < naive) & (naive < result.high))[1]
