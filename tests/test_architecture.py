@@ -15,10 +15,12 @@ ROOMS = {
     "results": {"tracking"},
     "models": set(),
     "tracking": set(),
+    # media: what files themselves tell of their time, and how alike they look. evaluation: labelled pictures.
+    "analysis": {"results", "media", "evaluation"},
     "vocabulary": {"models"},
     # media: pictures that are examples of a class.
     "detector": {"models", "vocabulary", "media"},
-    "render": {"results", "media"},
+    "render": {"results", "media", "analysis"},
     # models: the store, for the facts that `selftest` compares.
     "pipeline": {"media", "models", "vocabulary", "detector", "results", "render", "tracking"},
     # tracking: overlap and assignment.
@@ -26,7 +28,7 @@ ROOMS = {
     "training": {"models", "vocabulary", "media", "detector", "results", "evaluation"},
     "cli": {
         *("media", "models", "vocabulary", "detector", "results", "render", "pipeline", "evaluation", "training"),
-        "tracking",
+        *("tracking", "analysis"),
     },
 }
 # Outside package -> rooms or files that may import it.
@@ -36,7 +38,7 @@ OWNERS = {
     "timm": ("models/", "vocabulary/vocabulary.py"),
     "open_clip": ("models/",),
     "msgpack": ("models/",),
-    "yaml": ("vocabulary/",),
+    "yaml": ("vocabulary/", "results/convert/"),
     "av": ("media/",),
     "PIL": ("media/images.py", "detector/preprocess.py", "render/", "training/augment.py"),
     "cv2": ("media/", "render/", "training/"),
@@ -46,8 +48,10 @@ OWNERS = {
     "typer": ("cli/",),
     "rich": ("cli/",),
     "tqdm": ("cli/",),
-    "pyarrow": ("results/",),
-    "pandas": ("results/", "render/", "cli/"),
+    "pyarrow": ("results/", "analysis/"),
+    "duckdb": ("analysis/",),
+    "jinja2": ("render/page/",),
+    "pandas": ("results/", "analysis/"),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -15,11 +15,11 @@ import orjson
 _RECORDS = """
 COPY (
   WITH post AS (
-    SELECT i, CASE WHEN hash(i, 1) % 20 = 0 THEN 0 ELSE 1 + (hash(i, 2) % 20)::INT END AS num FROM range({posts}) t(i)
+    SELECT i, CASE WHEN hash(i || ',1') % 20 = 0 THEN 0 ELSE 1 + (hash(i || ',2') % 20)::INT END AS num FROM range({posts}) t(i)
   ), found AS (
-    SELECT i, j, hash(i, j, 3) / 18446744073709551616.0 AS u, hash(i, j, 4) / 18446744073709551616.0 AS s,
-      hash(i, j, 5) / 18446744073709551616.0 AS x, hash(i, j, 6) / 18446744073709551616.0 AS y,
-      hash(i, j, 7) / 18446744073709551616.0 AS w
+    SELECT i, j, hash(i || ',' || j || ',3') / 18446744073709551616.0 AS u, hash(i || ',' || j || ',4') / 18446744073709551616.0 AS s,
+      hash(i || ',' || j || ',5') / 18446744073709551616.0 AS x, hash(i || ',' || j || ',6') / 18446744073709551616.0 AS y,
+      hash(i || ',' || j || ',7') / 18446744073709551616.0 AS w
     FROM post, unnest(range(num)) v(j)
   ), listed AS (
     SELECT i, list({{
@@ -37,9 +37,9 @@ COPY (
 _METADATA = """
 COPY (
   SELECT 'feed/' || lpad(i::VARCHAR, 9, '0') || '.jpg' AS file, 'p' || i AS post_id,
-    'account_' || (pow(5000, hash(i, 8) / 18446744073709551616.0)::INT)::VARCHAR AS account,
-    strftime(TIMESTAMP '2025-10-01' + INTERVAL (hash(i, 9) % 31536000) SECOND, '%Y-%m-%dT%H:%M:%SZ') AS created_at,
-    (exp(12 * (hash(i, 10) / 18446744073709551616.0)))::INT AS likes, 'text of post ' || i || ' #tag' || i % 50 AS text
+    'account_' || (pow(5000, hash(i || ',8') / 18446744073709551616.0)::INT)::VARCHAR AS account,
+    strftime(TIMESTAMP '2025-10-01' + INTERVAL (hash(i || ',9') % 31536000) SECOND, '%Y-%m-%dT%H:%M:%SZ') AS created_at,
+    (exp(12 * (hash(i || ',10') / 18446744073709551616.0)))::INT AS likes, 'text of post ' || i || ' #tag' || i % 50 AS text
   FROM range({posts}) t(i)
 ) TO '{path}' (FORMAT csv, HEADER)
 """

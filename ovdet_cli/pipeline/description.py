@@ -1,6 +1,7 @@
 """run.json: what made a run, with what settings, and what came of it."""
 
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovdet_cli.detector.words import Words
+from ovdet_cli.frame import SourceInfo
+from ovdet_cli.media.remote import RemoteInfo
 from ovdet_cli.pipeline.job import DetectJob
 from ovdet_cli.pipeline.summary import RunSummary
-from ovdet_cli.results.record import SCHEMA
+from ovdet_cli.results.record import SCHEMA, readable
 from ovdet_cli.vocabulary.entry_writer import plain_entry
 
 if TYPE_CHECKING:
@@ -80,6 +83,25 @@ def describe_timings(summary: RunSummary) -> dict[str, Any]:
     }
 
 
+def describe_places(sources: Sequence[SourceInfo]) -> dict[str, Any]:
+    """Where the files lie: the folder that names are relative to, and the files of which that is not true.
+
+    A report shows their pictures. Files that came from an address, and are gone, have no place.
+    """
+    roots: Counter[str] = Counter()
+    loose: dict[str, tuple[str, str]] = {}
+    for info in sources:
+        if isinstance(info, RemoteInfo):
+            continue
+        path = info.path.absolute().as_posix()
+        root = path.removesuffix(f"/{info.name}")
+        roots[root] += root != path
+        loose[info.name] = (root, path)
+    common = roots.most_common(1)[0][0] if roots.total() else None
+    elsewhere = {name: path for name, (own, path) in loose.items() if own != common}
+    return {"root": common, "elsewhere": {readable(name): readable(path) for name, path in elsewhere.items()}}
+
+
 def describe_run(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, Any]:
     """The content of run.json."""
     detector = job.detector
@@ -127,15 +149,21 @@ def describe_run(job: DetectJob, summary: RunSummary, started: datetime) -> dict
             "skip_similar": None if job.skip_similar is None else job.skip_similar.level,
             "refresh_s": None if job.skip_similar is None else float(job.skip_similar.refresh_s),
         },
-        "inputs": {"name": job.inputs.name, "skipped": job.inputs.skipped},
+        "inputs": {
+            "name": job.inputs.name,
+            "skipped": job.inputs.skipped,
+            **describe_places(job.inputs.sources),
+        },
         "counts": summary.counts(),
         "timings": describe_timings(summary),
         "notes": summary.notes,
     }
 
 
-def describe_query(job: "QueryJob", summary: RunSummary, started: datetime) -> dict[str, Any]:
-    """The same of a query."""
+def describe_query(
+    job: "QueryJob", summary: RunSummary, started: datetime, sources: Sequence[SourceInfo]
+) -> dict[str, Any]:
+    """The same of a query, which is of these sources."""
     rules, facts, where = job.asker.rules, job.index.facts, job.where
     return {
         **describe_head(job.command, summary, started),
@@ -171,6 +199,7 @@ def describe_query(job: "QueryJob", summary: RunSummary, started: datetime) -> d
                 "end_s": None if where.end_s is None else float(where.end_s),
             },
         },
+        "inputs": describe_places(sources),
         "counts": summary.counts(),
         "timings": describe_timings(summary),
         "notes": summary.notes,

@@ -214,7 +214,7 @@ def query(job: QueryJob, on_progress: Callable[[RunSummary], None] = lambda summ
     """Carries out a query; the records are those that `detect` would write with these words, from what was indexed."""
     summary = RunSummary()
     sources: list[SourceInfo] = []
-    with described(job.folder, summary, lambda started: describe_query(job, summary, started)) as guard:
+    with described(job.folder, summary, lambda started: describe_query(job, summary, started, sources)) as guard:
         with ExitStack() as stack:
             writer = ResultWriter(job, summary, stack)
             # Records are written while the next frames are asked.

@@ -269,7 +269,7 @@ def test_a_quick_look_and_its_sheet(run: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_sheet_shows_the_frames_that_were_meant(run: Path, posts: Path) -> None:
-    from ovdet_cli.pipeline.crops import read_again
+    from ovdet_cli.media.again import read_again
 
     with av.open(str(posts / "clip.mkv")) as container:
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
