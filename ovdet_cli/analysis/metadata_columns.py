@@ -1,6 +1,6 @@
 """Cells of a table, a batch at a time -> typed columns: fast where they are regular, value by value where not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -24,14 +24,14 @@ _EPOCHS = ((r"^1\d{9}$", 1_000_000), (r"^1\d{12}$", 1000), (r"^1\d{15}$", 1))
 Report = Callable[[int, str, str], None]
 
 
-def times(cells: Sequence[str], zone: tzinfo, report: Report) -> pa.Array:
+def times(cells: pa.Array, zone: tzinfo, report: Report) -> pa.Array:
     """Instants; impossible ones are null. report: hears of the place, the kind and the value."""
     column = _filled(cells)
     fast = _fast_times(column, zone)
     if fast is not None:
         return fast
     known: list[datetime | None] = []
-    for place, cell in enumerate(cells):
+    for place, cell in enumerate(cells.to_pylist()):
         try:
             known.append(parse_time(cell, zone))
         except (ValueError, OverflowError) as error:
@@ -40,7 +40,7 @@ def times(cells: Sequence[str], zone: tzinfo, report: Report) -> pa.Array:
     return pa.array(known, TIME)
 
 
-def counts(cells: Sequence[str], report: Report) -> pa.Array:
+def counts(cells: pa.Array, report: Report) -> pa.Array:
     """Counts; what is none is null."""
     try:
         column = pc.cast(_filled(cells), pa.int64())
@@ -49,7 +49,7 @@ def counts(cells: Sequence[str], report: Report) -> pa.Array:
     except pa.ArrowInvalid:
         pass
     known: list[int | None] = []
-    for place, cell in enumerate(cells):
+    for place, cell in enumerate(cells.to_pylist()):
         try:
             known.append(None if cell.strip() in ("-1", "-1.0") else number(cell))
         except ValueError:
@@ -58,22 +58,22 @@ def counts(cells: Sequence[str], report: Report) -> pa.Array:
     return pa.array(known, pa.int64())
 
 
-def words(cells: Sequence[str]) -> pa.Array:
+def words(cells: pa.Array) -> pa.Array:
     """Ids and names: on one line, at most 300 characters."""
     return _filled(pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(_filled(cells)), 0, 300))
 
 
-def accounts(cells: Sequence[str]) -> pa.Array:
+def accounts(cells: pa.Array) -> pa.Array:
     """Names of accounts, without a leading @."""
     return _filled(pc.utf8_ltrim(words(cells), characters="@"))
 
 
-def texts(cells: Sequence[str]) -> pa.Array:
+def texts(cells: pa.Array) -> pa.Array:
     """Texts of posts, at most 20,000 characters."""
     return _filled(pc.utf8_slice_codeunits(pc.utf8_trim_whitespace(_filled(cells)), 0, 20_000))
 
 
-def addresses(cells: Sequence[str]) -> pa.Array:
+def addresses(cells: pa.Array) -> pa.Array:
     """http(s) addresses; anything else is null."""
     column = pc.utf8_trim_whitespace(_filled(cells))
     is_address = pc.match_substring_regex(column, r"^(?i)https?://[^\s\x00-\x1f]+$")
@@ -81,17 +81,18 @@ def addresses(cells: Sequence[str]) -> pa.Array:
     return pc.if_else(is_address, column, pa.scalar(None, pa.string()))
 
 
-def tag_lists(cells: Sequence[str] | None, texts_of: Sequence[str] | None) -> pa.Array:
+def tag_lists(cells: pa.Array | None, texts_of: pa.Array | None) -> pa.Array:
     """Tags, and the hashtags of the texts after them."""
-    length = len(cells if cells is not None else texts_of or ())
-    of_cells = [tags(cell) if cell else () for cell in cells] if cells is not None else [()] * length
-    of_texts = [hashtags(text) for text in texts_of] if texts_of is not None else [()] * length
+    length = len(cells) if cells is not None else 0 if texts_of is None else len(texts_of)
+    of_cells = [()] * length if cells is None else [tags(cell) if cell else () for cell in cells.to_pylist()]
+    of_texts = [()] * length if texts_of is None else [hashtags(text) for text in texts_of.to_pylist()]
     both = zip(of_cells, of_texts, strict=True)
-    return pa.array([tuple(dict.fromkeys(own + inside)) if inside else own for own, inside in both], TAGS)
+    return pa.array(
+        [tuple(dict.fromkeys(own + inside)) if own and inside else own or inside for own, inside in both], TAGS
+    )
 
 
-def _filled(cells: Sequence[str] | pa.Array) -> pa.Array:
-    column = cells if isinstance(cells, pa.Array) else pa.array(cells, pa.string())
+def _filled(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 
 

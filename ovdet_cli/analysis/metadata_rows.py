@@ -2,13 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
 
 from ovdet_cli.analysis.findings import Findings
 from ovdet_cli.errors import InputError
@@ -22,14 +24,6 @@ _SIGNS = ",;\t|"
 _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a table: cells by column, and the line each row begins on."""
-
-    columns: dict[str, list[str]]
-    lines: list[int]
-
-
 class CsvRows:
     """A CSV or TSV file. names: its header. Broken rows are counted and left out.
 
@@ -41,6 +35,7 @@ class CsvRows:
         self._path = path
         self._findings = findings
         with _opened(path) as file:
+            self._encoding = file.encoding
             head = next((line for line in file if line.strip()), "")
         self._sign = "\t" if path.suffix.lower() in (".tsv", ".tab") else max(_SIGNS, key=head.count)
         with _opened(path) as file:
@@ -48,19 +43,46 @@ class CsvRows:
         if not self.names:
             raise InputError(f"{path}: is empty; its first line must name the columns")
 
-    def batches(self, wanted: set[str]) -> Iterator[Batch]:
-        """The cells of the wanted columns."""
-        places = {name: place for place, name in enumerate(self.names) if name in wanted}
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        for line, row in self._rows():
-            rows.append(row)
-            lines.append(line)
-            if len(rows) == BATCH:
-                yield _batch(rows, lines, places)
-                rows, lines = [], []
-        if rows:
-            yield _batch(rows, lines, places)
+    def batches(self, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The cells of the wanted columns, as text."""
+        whole = self._whole(wanted)
+        if whole is not None:
+            yield from whole.to_batches(BATCH)
+            return
+        places = [self.names.index(name) for name in wanted]
+        rows = self._rows()
+        while part := [[row[place] for place in places] for _, row in islice(rows, BATCH)]:
+            yield pa.record_batch([pa.array(cells, pa.string()) for cells in zip(*part, strict=True)], list(wanted))
+
+    def lines(self, rows: Iterable[int]) -> dict[int, int]:
+        """The lines on which rows begin, both counted as `batches` gives them; reads the file again."""
+        wanted = set(rows)
+        found: dict[int, int] = {}
+        silent = CsvRows(self._path, Findings()) if wanted else self
+        for row, (line, _) in enumerate(silent._rows() if wanted else ()):
+            if row in wanted:
+                found[row] = line
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _whole(self, wanted: Sequence[str]) -> pa.Table | None:
+        """All rows at once, many times faster; None where one is broken, so that it is found and named."""
+        if self._encoding != "utf-8-sig" or _has_odd_quotes(self._path):
+            return None
+        try:
+            return arrow_csv.read_csv(
+                self._path,
+                arrow_csv.ReadOptions(column_names=self.names, skip_rows=0),
+                arrow_csv.ParseOptions(delimiter=self._sign, newlines_in_values=True),
+                arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(self.names, pa.string()),
+                    include_columns=list(wanted),
+                    strings_can_be_null=False,
+                ),
+            ).slice(1)
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError):
+            return None
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line and cells of every whole row but the header."""
@@ -98,12 +120,14 @@ class CsvRows:
                     end = begin + reader.line_num
                     if end == len(lines) and not is_last:
                         return
-                    if len(row) == width or (len(row) > width and not any(row[width:])):
+                    is_open = end == len(lines) and end > start + 1 and self._is_open(lines[start:])
+                    if not is_open and (len(row) == width or (len(row) > width and not any(row[width:]))):
                         yield start, end, row
                     elif not row or row == [""]:
                         yield start, end, None
                     else:
-                        self._break(before + start, f"{len(row)} fields instead of {width}")
+                        reason = "a quote stays open" if is_open else f"{len(row)} fields instead of {width}"
+                        self._break(before + start, reason)
                         yield start, start + 1, None
                         if end > start + 1:
                             start += 1
@@ -115,6 +139,14 @@ class CsvRows:
                 self._break(before + start, str(error))
                 yield start, start + 1, None
                 start += 1
+
+    def _is_open(self, lines: list[str]) -> bool:
+        """Whether a quote is open at the end of the file."""
+        try:
+            next(csv.reader(lines, delimiter=self._sign, strict=True))
+        except csv.Error as error:
+            return "unexpected end" in str(error)
+        return False
 
     def _break(self, place: int, reason: str) -> None:
         self._findings.add("broken row", f"{self._path.name}, line {place + 1}: {reason}")
@@ -187,7 +219,7 @@ def _json_lines(path: Path, findings: Findings) -> Iterator[tuple[int, dict[str,
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _opened(path: Path) -> IO[str]:
+def _opened(path: Path) -> io.TextIOWrapper:
     try:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
@@ -212,5 +244,7 @@ def _header(cells: list[str]) -> list[str]:
     return names
 
 
-def _batch(rows: list[list[str]], lines: list[int], places: dict[str, int]) -> Batch:
-    return Batch({name: [row[place] for row in rows] for name, place in places.items()}, lines)
+def _has_odd_quotes(path: Path) -> bool:
+    """Whether a quote may be open at the end, and have swallowed many rows without a word."""
+    with path.open("rb") as file:
+        return sum(piece.count(b'"') for piece in iter(partial(file.read, _PIECE), b"")) % 2 == 1

@@ -60,7 +60,7 @@ class PostFinder:
 
     def find(self, source: str) -> Post:
         """The post of one file."""
-        row = self.find_all([source]).to_pylist()[0]
+        row = self._table([source]).to_pylist()[0]
         return Post(
             *(row["post"], row["account"], row["time"], row["time_from"], row["likes"], row["text"], row["url"]),
             tags=tuple(row["tags"]),
@@ -72,12 +72,16 @@ class PostFinder:
         Each field is from the first place that has it; hashtags in the text are among the tags. Files of one `post`
         may differ in what is known of them: only the metadata and side-cars speak of the whole post.
         """
+        table = self._table(sources)
+        self._tell_unused()
+        return table
+
+    def _table(self, sources: Sequence[str]) -> pa.Table:
         rows = None if self._metadata is None else self._metadata.join(sources)
         chunks = []
         for start in range(0, len(sources), _CHUNK):
             part = sources[start : start + _CHUNK]
             chunks.append(self._chunk(part, None if rows is None else rows[start : start + _CHUNK]))
-        self._tell_unused()
         return pa.Table.from_batches(chunks, SCHEMA)
 
     def _chunk(self, sources: Sequence[str], rows: np.ndarray | None) -> pa.RecordBatch:
@@ -185,8 +189,9 @@ class PostFinder:
         unused = self._side_cars.unused(listed)
         self.findings.replace("unused side-car", len(unused), [Path(path).name for path in unused[:MOST_EXAMPLES]])
         if self._metadata is not None:
-            for kind, count in self._metadata.findings.counts.items():
-                self.findings.replace(kind, count, self._metadata.findings.examples[kind])
+            told = self._metadata.findings()
+            for kind, count in told.counts.items():
+                self.findings.replace(kind, count, told.examples[kind])
 
 
 def _from_file_time(modified: float | None) -> datetime | None:
