@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ovdet_cli.analysis.review_rows import Row, read_rows
+from ovdet_cli.analysis.review_rows import read_rows
 from ovdet_cli.errors import InputError
 from ovdet_cli.evaluation.names import find_names
 
@@ -61,8 +61,8 @@ def read_reviewed(
     """The checked sample in a file.
 
     units: every name that a row may use (sources, post ids) -> the id of its unit. labels: the vocabulary, in order.
-    files_of: unit id -> its number of files, for units of several; a row that names the unit by its id, rather than by
-    a file, speaks for all of it.
+    files_of: those names that are one file of several of their unit -> how many files that unit has; a row with any
+    other name speaks for the whole unit.
 
     Raises:
         InputError: the file cannot be read, a row or an answer makes no sense, two rows contradict each other (each
@@ -71,23 +71,22 @@ def read_reviewed(
     rows = list(read_rows(path, set(labels)))
     if not rows:
         raise InputError(f"{path} has no rows; give one a checked unit, with a label and whether it is there")
-    names = [row.name for row in rows]
-    ids = _find_units(names, units)
-    unknown = Counter(name for name, id_ in zip(names, ids, strict=True) if id_ is None)
-    if len(unknown) == len(set(names)):
-        raise InputError(f"{path}: none of its {len(unknown)} units, such as {names[0]!r}, is in the run")
-    known = [(row, id_) for row, id_ in zip(rows, ids, strict=True) if id_ is not None]
-    texts = list(dict.fromkeys(text for row, _ in known for text in row.answers))
+    names = _find_names([row.name for row in rows], units)
+    unknown = Counter(row.name for row, name in zip(rows, names, strict=True) if name is None)
+    known = [(row, name, units[name]) for row, name in zip(rows, names, strict=True) if name is not None]
+    if not known:
+        raise InputError(f"{path}: none of its {len(unknown)} units, such as {rows[0].name!r}, is in the run")
+    texts = list(dict.fromkeys(text for row, _, _ in known for text in row.answers))
     places = dict(zip(texts, find_names(texts, labels), strict=True))
-    foreign = Counter(text for row, _ in known for text in row.answers if places[text] is None)
+    foreign = Counter(text for row, _, _ in known for text in row.answers if places[text] is None)
     answers: dict[str, dict[int, dict[str, tuple[int, int]]]] = {}
     whole: dict[str, set[str]] = {}
-    for row, id_ in known:
+    for row, name, id_ in known:
         of_unit = answers.setdefault(id_, {})
-        whole.setdefault(id_, set()).update({row.name} if row.is_whole else ())
+        whole.setdefault(id_, set()).update({name} if row.is_whole else ())
         for text, answer in row.answers.items():
             if (place := places[text]) is not None:
-                _note(of_unit.setdefault(place, {}), row, answer, path, text)
+                _note(of_unit.setdefault(place, {}), name, row.line, answer, path, text)
     return _combine(path, answers, whole, files_of or {}, unknown, foreign)
 
 
@@ -114,15 +113,15 @@ def tally(review: Review, num_labels: int, unit: np.ndarray, label: np.ndarray) 
     return Tally(true1, true1 + false1 + silent1, true0, true0 + false0 + silent0)
 
 
-def _note(noted: dict[str, tuple[int, int]], row: Row, answer: int, path: Path, label: str) -> None:
+def _note(noted: dict[str, tuple[int, int]], name: str, line: int, answer: int, path: Path, label: str) -> None:
     """Keeps an answer by the name it was given for; the same one twice is one, and unsure yields to an answer."""
-    before, line = noted.get(row.name, (-1, row.line))
+    before, line_before = noted.get(name, (-1, line))
     if -1 not in (before, answer) and before != answer:
         raise InputError(
-            f"{path}, lines {line} and {row.line}: {label!r} is there and is not there in {row.name!r}; keep one"
+            f"{path}, lines {line_before} and {line}: {label!r} is there and is not there in {name!r}; keep one"
         )
     if before == -1:
-        noted[row.name] = (answer, row.line)
+        noted[name] = (answer, line)
 
 
 def _combine(
@@ -139,14 +138,10 @@ def _combine(
     is_whole: list[bool] = []
     partial = 0
     for id_, by_label in answers.items():
-
-        def is_complete(names: Set[str], id_: str = id_) -> bool:
-            return id_ in names or len(names) >= files_of.get(id_, 1)
-
-        covers_all = is_complete(whole[id_])
+        covers_all = _is_complete(whole[id_], files_of)
         of_unit = []
         for place, noted in by_label.items():
-            if is_complete(whole[id_] | noted.keys()):
+            if _is_complete(whole[id_] | noted.keys(), files_of):
                 given = [answer for answer, _ in noted.values()]
                 of_unit.append((place, 1 if 1 in given else min(given)))
         partial += len(of_unit) < len(by_label) or (bool(whole[id_]) and not covers_all)
@@ -164,28 +159,30 @@ def _combine(
     )
 
 
-def _find_units(names: Sequence[str], units: Mapping[str, str]) -> list[str | None]:
-    """The unit of each name: as it is, else the one source whose path ends in it, or that it ends in."""
-    found: list[str | None] = [units.get(name) for name in names]
-    if all(found):
-        return found
-    by_last: dict[str, set[str]] = {}
-    wanted = {_parts(name)[-1] for name, id_ in zip(names, found, strict=True) if id_ is None}
-    for name in units:
-        if (last := name[name.rfind("/") + 1 :]) in wanted:
-            by_last.setdefault(last, set()).add(name)
-    for i, name in enumerate(names):
+def _is_complete(names: Set[str], files_of: Mapping[str, int]) -> bool:
+    """Whether these names, all of one unit, speak for all of it."""
+    return any(len(names) >= files_of.get(name, 1) for name in names)
+
+
+def _find_names(wanted: Sequence[str], known: Mapping[str, str]) -> list[str | None]:
+    """Each name as the run has it: as it is, else the only one whose path ends in it, or that it ends in."""
+    found: list[str | None] = [name if name in known else None for name in wanted]
+    last_parts = {_parts(name)[-1] for name, same in zip(wanted, found, strict=True) if same is None}
+    by_last: dict[str, list[str]] = {}
+    for name in known if last_parts else ():
+        if (last := name[name.rfind("/") + 1 :]) in last_parts:
+            by_last.setdefault(last, []).append(name)
+    for i, name in enumerate(wanted):
         if found[i] is None:
             own = _parts(name)
-            fitting = [
-                other
-                for other in by_last.get(own[-1], ())
-                for parts in (_parts(other),)
-                if own[-min(len(own), len(parts)) :] == parts[-min(len(own), len(parts)) :]
-            ]
-            if len({units[other] for other in fitting}) == 1:
-                found[i] = units[fitting[0]]
+            fitting = [other for other in by_last.get(own[-1], ()) if _is_tail(own, _parts(other))]
+            found[i] = fitting[0] if len(fitting) == 1 else None
     return found
+
+
+def _is_tail(one: Sequence[str], other: Sequence[str]) -> bool:
+    shorter = min(len(one), len(other))
+    return one[-shorter:] == other[-shorter:]
 
 
 def _parts(name: str) -> list[str]:

@@ -9,7 +9,8 @@ from ovdet_cli.errors import InputError
 
 LABELS = ["dog", "cat", "a;b", "who?"]
 UNITS = {f"in/{name}.jpg": f"in/{name}.jpg" for name in "abcd"}
-POSTS = {"p1": "p1", "p1/1.jpg": "p1", "p1/2.jpg": "p1", "p2": "p2", "p2/1.jpg": "p2"}
+POSTS = {"p1": "0", "p1/1.jpg": "0", "p1/2.jpg": "0", "p2": "1", "p2/1.jpg": "1"}
+FILES_OF = {"p1/1.jpg": 2, "p1/2.jpg": 2}
 
 
 def _write(tmp_path, text, name="checked.csv"):
@@ -109,20 +110,26 @@ def test_counts_equal_those_of_full_matrices(tmp_path):
 
 def test_a_post_counts_where_all_its_files_were_answered(tmp_path):
     text = "file,label,present\np1/1.jpg,dog,no\np1/2.jpg,dog,yes\np1/1.jpg,cat,yes\np2,dog,no\n"
-    review = read_reviewed(_write(tmp_path, text), POSTS, LABELS, {"p1": 2})
-    assert _answers(review) == {("p1", "dog"): 1, ("p2", "dog"): 0}
+    review = read_reviewed(_write(tmp_path, text), POSTS, LABELS, FILES_OF)
+    assert _answers(review) == {("0", "dog"): 1, ("1", "dog"): 0}
     assert review.partial == 1
 
 
 def test_a_partly_checked_post_is_left_out_with_its_yes(tmp_path):
     text = "file,labels\np1/2.jpg,dog\np2/1.jpg,cat\n"
-    review = read_reviewed(_write(tmp_path, text), POSTS, LABELS, {"p1": 2})
-    assert review.units == ("p2",)
+    review = read_reviewed(_write(tmp_path, text), POSTS, LABELS, FILES_OF)
+    assert review.units == ("1",)
     assert review.partial == 1
 
 
+def test_the_same_file_by_two_names_is_one_file(tmp_path):
+    text = "file,label,present\np1/1.jpg,dog,no\n./x/p1/1.jpg,dog,no\np2,dog,no\n"
+    review = read_reviewed(_write(tmp_path, text), POSTS, LABELS, FILES_OF)
+    assert review.units == ("1",)
+
+
 def test_a_named_post_is_the_whole_post(tmp_path):
-    review = read_reviewed(_write(tmp_path, "post_id,labels\np1,dog\n"), POSTS, LABELS, {"p1": 2})
+    review = read_reviewed(_write(tmp_path, "post_id,labels\np1,dog\n"), POSTS, LABELS, FILES_OF)
     assert review.is_whole.tolist() == [True]
 
 
