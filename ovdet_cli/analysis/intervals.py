@@ -208,7 +208,7 @@ def _t_quantile(probability: float, degrees: float) -> float:
         return normal_quantile(probability)
     # With x = df / (df + t²) the upper tail is I_x(df/2, 1/2) / 2, which grows with x.
     low, high = 0.0, 1.0
-    for _ in range(200):
+    for _ in range(70):
         middle = (low + high) / 2
         is_beyond = _incomplete_beta(middle, degrees / 2, 0.5) / 2 < 1 - probability
         low, high = (middle, high) if is_beyond else (low, middle)
