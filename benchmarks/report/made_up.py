@@ -2,8 +2,8 @@
 
     python -m benchmarks.report.made_up FOLDER [--posts 1000000] [--labels 800]
 
-Ten detections a post on average, some posts with none; labels as frequent as words are (Zipf); accounts likewise; a year
-of posts, and one label in ten rises. Pictures are not made: their thumbnails have a benchmark of their own.
+Ten detections a post on average, some posts with none; labels and accounts as frequent as words are (Zipf); a year of
+posts. Pictures are not made.
 """
 
 import argparse
@@ -15,10 +15,13 @@ import orjson
 _RECORDS = """
 COPY (
   WITH post AS (
-    SELECT i, CASE WHEN hash(i || ',1') % 20 = 0 THEN 0 ELSE 1 + (hash(i || ',2') % 20)::INT END AS num FROM range({posts}) t(i)
+    SELECT i, CASE WHEN hash(i || ',1') % 20 = 0 THEN 0 ELSE 1 + (hash(i || ',2') % 20)::INT END AS num
+    FROM range({posts}) t(i)
   ), found AS (
-    SELECT i, j, hash(i || ',' || j || ',3') / 18446744073709551616.0 AS u, hash(i || ',' || j || ',4') / 18446744073709551616.0 AS s,
-      hash(i || ',' || j || ',5') / 18446744073709551616.0 AS x, hash(i || ',' || j || ',6') / 18446744073709551616.0 AS y,
+    SELECT i, j, hash(i || ',' || j || ',3') / 18446744073709551616.0 AS u,
+      hash(i || ',' || j || ',4') / 18446744073709551616.0 AS s,
+      hash(i || ',' || j || ',5') / 18446744073709551616.0 AS x,
+      hash(i || ',' || j || ',6') / 18446744073709551616.0 AS y,
       hash(i || ',' || j || ',7') / 18446744073709551616.0 AS w
     FROM post, unnest(range(num)) v(j)
   ), listed AS (
@@ -39,7 +42,8 @@ COPY (
   SELECT 'feed/' || lpad(i::VARCHAR, 9, '0') || '.jpg' AS file, 'p' || i AS post_id,
     'account_' || (pow(5000, hash(i || ',8') / 18446744073709551616.0)::INT)::VARCHAR AS account,
     strftime(TIMESTAMP '2025-10-01' + INTERVAL (hash(i || ',9') % 31536000) SECOND, '%Y-%m-%dT%H:%M:%SZ') AS created_at,
-    (exp(12 * (hash(i || ',10') / 18446744073709551616.0)))::INT AS likes, 'text of post ' || i || ' #tag' || i % 50 AS text
+    (exp(12 * (hash(i || ',10') / 18446744073709551616.0)))::INT AS likes,
+    'text of post ' || i || ' #tag' || i % 50 AS text
   FROM range({posts}) t(i)
 ) TO '{path}' (FORMAT csv, HEADER)
 """
