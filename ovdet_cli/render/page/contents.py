@@ -177,7 +177,8 @@ def _labels(report: Report) -> dict[str, Any]:
     named = {
         **{key: key for key in ("detections", "units", "share", "low", "high")},
         **{key: key for key in ("minutes", "minutes_share", "minutes_low", "minutes_high")},
-        "score": "score_median", "size": "size_median",
+        "score": "score_median",
+        "size": "size_median",
     }
     colours = {entry["name"]: entry["colour"] for run in report.runs for entry in run.classes if "colour" in entry}
     corrected = report.corrected
@@ -225,8 +226,12 @@ def _parents(contents: _Contents) -> list[dict[str, Any]]:
     rows = table.to_pylist()
     return [
         {
-            "name": row["parent"], "units": row["units"], "share": row["share"], "low": row["low"],
-            "high": row["high"], "detections": row["detections"],
+            "name": row["parent"],
+            "units": row["units"],
+            "share": row["share"],
+            "low": row["low"],
+            "high": row["high"],
+            "detections": row["detections"],
             "labels": [contents.place_of[label_id] for label_id in below[row["parent"]]],
         }
         for row in rows
@@ -304,8 +309,14 @@ def _posts(contents: _Contents) -> list[dict[str, Any]]:
         own = held.get(unit_id, [])
         shown = next((contents.frame_ids[frame] for *_, frame in own if frame in contents.frame_ids), None)
         posts[unit_id] = {
-            "id": key, "account": account, "time": _moment(report, time_us), "time_from": time_from or "none",
-            "likes": likes, "text": text[:_MOST_TEXT] if text else None, "url": url, "tags": tags or [],
+            "id": key,
+            "account": account,
+            "time": _moment(report, time_us),
+            "time_from": time_from or "none",
+            "likes": likes,
+            "text": text[:_MOST_TEXT] if text else None,
+            "url": url,
+            "tags": tags or [],
             "files": files.get(unit_id, [])[:20],
             "labels": [
                 [contents.place_of[label_id], num, round(best, 4)] for label_id, num, best, _ in own[:_MOST_BOXES]
@@ -429,7 +440,11 @@ def _pictures(
         source_id, _, name, _, index, time_s, width, height = facts[frame_id]
         pictures.append(
             {
-                "source": name, "index": index, "time_s": time_s, "width": width, "height": height,
+                "source": name,
+                "index": index,
+                "time_s": time_s,
+                "width": width,
+                "height": height,
                 "href": hrefs[source_id],
                 "post": contents.posts([unit_of[frame_id]])[0],
                 "thumb": thumb_of.get(frame_id),

@@ -99,7 +99,10 @@ def _hash(text: str) -> str:
 
 def _script() -> str:
     # One function around all: no name of ours meets the browser's own.
-    return '(() => {\n"use strict";\n' + "\n".join(_asset(f"js/{name}.js") for name in _SCRIPTS) + "\n})();"
+    lines = (line.strip() for name in _SCRIPTS for line in _asset(f"js/{name}.js").splitlines())
+    # Comments and indents stay in the sources; no string of ours goes over a line, and no line relies on its indent.
+    code = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return f'(() => {{\n"use strict";\n{code}\n}})();'
 
 
 @cache

@@ -14,7 +14,7 @@ _TOTALS = (
     *("units", "units_with", "pictures", "videos", "video_frames", "video_minutes", "detections", "labels"),
     *("accounts", "failed_files", "files", "first", "last"),
 )
-_COVERAGE = {
+_COVERAGE: dict[str, Any] = {
     "failures": [],
     "skipped": {},
     "reused_frames": None,

@@ -56,14 +56,14 @@ def _halves(payload: dict[str, Any]) -> tuple[int, tuple[int, int]] | None:
         if bin_ >= 0:
             units[bin_] += num
     total, before = sum(units), 0
-    for index, num in enumerate(units):
-        # The cut goes where the halves come nearest to each other.
-        if before and abs(total - 2 * (before + num)) >= abs(total - 2 * before):
-            break
-        before += num
-    else:
-        return None
-    return (index, (before, total - before)) if min(before, total - before) >= _FEWEST_UNITS else None
+    second_half = 0
+    # The cut goes where the halves come nearest to each other.
+    while not before or abs(total - 2 * (before + units[second_half])) < abs(total - 2 * before):
+        before += units[second_half]
+        second_half += 1
+        if second_half == len(units):
+            return None
+    return (second_half, (before, total - before)) if min(before, total - before) >= _FEWEST_UNITS else None
 
 
 def _p_value(x1: int, n1: int, x2: int, n2: int) -> float:

@@ -62,7 +62,5 @@ def colour(text: Any) -> str:
 
 
 def _named(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code < 0x20:
-        return chr(0x2400 + code)  # control pictures: ␀ ␊ ␛
-    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+    # By number: the pictures of controls (␀ ␛) are missing from many fonts.
+    return f"⟨U+{ord(found[0]):04X}⟩"

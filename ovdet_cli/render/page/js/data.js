@@ -9,7 +9,8 @@ const Z = 1.959964;
 
 const labelName = (i, length) => name(L.name[i], length);
 const plainLabel = (i, length = 60) => shortened(visible(L.name[i]), length);
-const swatch = (i) => s("svg", { class: "swatch", "aria-hidden": "true" }, s("circle", { cx: 5, cy: 5, r: 5, fill: ink(L.colour[i]) }));
+const swatch = (i) =>
+  s("svg", { class: "swatch", "aria-hidden": "true" }, s("circle", { cx: 5, cy: 5, r: 5, fill: ink(L.colour[i]) }));
 const LABELS_BY_NAME = new Map(L.name.map((text, i) => [text, i]));
 
 function wilson(x, n) {
@@ -31,9 +32,15 @@ function readCube(cube) {
   const typed = (key) => Int32Array.from(cube[key] ?? []);
   const read = {
     accounts: cube.accounts ?? [],
-    label: typed("label"), account: typed("account"), bin: typed("bin"), units: typed("units"),
-    baseAccount: typed("base_account"), baseBin: typed("base_bin"), baseUnits: typed("base_units"),
-    has: new Uint8Array(NUM_LABELS), num: 0,
+    label: typed("label"),
+    account: typed("account"),
+    bin: typed("bin"),
+    units: typed("units"),
+    baseAccount: typed("base_account"),
+    baseBin: typed("base_bin"),
+    baseUnits: typed("base_units"),
+    has: new Uint8Array(NUM_LABELS),
+    num: 0,
   };
   for (const label of read.label) read.has[label] = 1;
   // Sums over accounts and time are counts of units only if each unit lies in one cell. Where units are accounts they
@@ -51,7 +58,8 @@ const binOf = (time) => {
   if (time.slice(0, 16) < BINS.starts[0].slice(0, 16)) return -1;
   while (low < high) {
     const mid = (low + high + 1) >> 1;
-    if (BINS.starts[mid].slice(0, 16) <= time.slice(0, 16)) low = mid; else high = mid - 1;
+    if (BINS.starts[mid].slice(0, 16) <= time.slice(0, 16)) low = mid;
+    else high = mid - 1;
   }
   return low;
 };
@@ -75,22 +83,34 @@ function binRange(from, to) {
 const ACCOUNT_NAMES = CUBE ? CUBE.accounts.map((one) => one ?? "(no account)") : [];
 const ACCOUNTS_BY_NAME = new Map(ACCOUNT_NAMES.map((text, i) => [text, i]));
 const OTHERS = ACCOUNTS_BY_NAME.get("(others)") ?? -1;
-const accountOf = (post) => (known(post.account) ? ACCOUNTS_BY_NAME.get(post.account) ?? OTHERS : ACCOUNTS_BY_NAME.get("(no account)") ?? -1);
+const accountOf = (post) =>
+  known(post.account) ? (ACCOUNTS_BY_NAME.get(post.account) ?? OTHERS) : (ACCOUNTS_BY_NAME.get("(no account)") ?? -1);
 
 // What a filter leaves: `share(i)`, `interval(i)`, `units(i)` of a label, the base, and whether it was recomputed.
 function recut(filter) {
   const range = binRange(filter.from, filter.to);
   const accounts = new Set(filter.accounts);
   const cut = Boolean(range || accounts.size);
-  const view = { cut, range, accounts, base: D.totals.units, possible: !cut || Boolean(CUBE?.adds), labels: filter.labels, without: 0 };
+  const view = {
+    cut,
+    range,
+    accounts,
+    base: D.totals.units,
+    possible: !cut || Boolean(CUBE?.adds),
+    labels: filter.labels,
+    without: 0,
+  };
   if (!cut || !view.possible) return { ...view, ...uncut() };
-  const inside = (account, bin) => (!accounts.size || accounts.has(account)) && (!range || (bin >= range[0] && bin <= range[1]));
+  const inside = (account, bin) =>
+    (!accounts.size || accounts.has(account)) && (!range || (bin >= range[0] && bin <= range[1]));
   const found = new Float64Array(NUM_LABELS);
-  for (let k = 0; k < CUBE.label.length; k++) if (inside(CUBE.account[k], CUBE.bin[k])) found[CUBE.label[k]] += CUBE.units[k];
+  for (let k = 0; k < CUBE.label.length; k++)
+    if (inside(CUBE.account[k], CUBE.bin[k])) found[CUBE.label[k]] += CUBE.units[k];
   view.base = 0;
   for (let k = 0; k < CUBE.baseUnits.length; k++) {
     if (inside(CUBE.baseAccount[k], CUBE.baseBin[k])) view.base += CUBE.baseUnits[k];
-    else if (range && CUBE.baseBin[k] < 0 && (!accounts.size || accounts.has(CUBE.baseAccount[k]))) view.without += CUBE.baseUnits[k];
+    else if (range && CUBE.baseBin[k] < 0 && (!accounts.size || accounts.has(CUBE.baseAccount[k])))
+      view.without += CUBE.baseUnits[k];
   }
   view.inside = inside;
   view.has = (i) => CUBE.has[i] === 1;
@@ -100,7 +120,11 @@ function recut(filter) {
   return view;
 }
 const uncut = () => ({
-  inside: () => true, has: () => true, units: (i) => L.units[i], share: (i) => L.share[i], interval: (i) => [L.low[i], L.high[i]],
+  inside: () => true,
+  has: () => true,
+  units: (i) => L.units[i],
+  share: (i) => L.share[i],
+  interval: (i) => [L.low[i], L.high[i]],
 });
 
 // Units of a label and of all by time bin, for the accounts of a view.

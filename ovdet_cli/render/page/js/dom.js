@@ -1,4 +1,6 @@
 // Elements. Text of a feed reaches the page through textContent and attributes alone, never as markup.
+// A phone shows less at once: its reader scrolls through all of it to reach the next section.
+const NARROW = matchMedia("(max-width: 48rem)").matches;
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
@@ -30,7 +32,8 @@ function link(href, content, attributes) {
   return h("a", { ...attributes, href: safe, target: "_blank", rel: "noopener noreferrer" }, content);
 }
 
-const button = (text, onclick, attributes) => h("button", { type: "button", class: "quiet", onclick, ...attributes }, text);
+const button = (text, onclick, attributes) =>
+  h("button", { type: "button", class: "quiet", onclick, ...attributes }, text);
 
 function disclosure(title, make) {
   const details = h("details", {}, h("summary", { text: title }));
@@ -43,9 +46,16 @@ function disclosure(title, make) {
 const inks = new Map();
 function ink(colour) {
   if (!inks.has(colour)) {
-    const rgb = /^#[0-9a-f]{6}$/i.test(colour ?? "") ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : [136, 136, 136];
+    const rgb = /^#[0-9a-f]{6}$/i.test(colour ?? "")
+      ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16))
+      : [136, 136, 136];
     const day = `rgb(${reached(rgb, 0, 0.965, 3.3)})`;
-    inks.set(colour, CSS.supports("color", "light-dark(red, blue)") ? `light-dark(${day}, rgb(${reached(rgb, 255, 0.009, 3.6)}))` : day);
+    inks.set(
+      colour,
+      CSS.supports("color", "light-dark(red, blue)")
+        ? `light-dark(${day}, rgb(${reached(rgb, 255, 0.009, 3.6)}))`
+        : day,
+    );
   }
   return inks.get(colour);
 }
@@ -76,7 +86,9 @@ const tip = {
     box.style.left = `${left}px`;
     box.style.top = `${above > 4 ? above : at.clientY + 18}px`;
   },
-  hide() { $("tip").hidden = true; },
+  hide() {
+    $("tip").hidden = true;
+  },
 };
 function middle(element) {
   const box = element.getBoundingClientRect();
@@ -87,5 +99,7 @@ let saying = 0;
 function say(text) {
   clearTimeout(saying);
   // A pause lets a screen reader finish what the key press itself made it say.
-  saying = setTimeout(() => { $("said").textContent = text; }, 150);
+  saying = setTimeout(() => {
+    $("said").textContent = text;
+  }, 150);
 }

@@ -5,5 +5,7 @@
   try {
     const theme = localStorage.getItem("ovdet-theme");
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
-  } catch { /* a browser may keep no storage for a page from a file */ }
+  } catch {
+    /* a browser may keep no storage for a page from a file */
+  }
 })();

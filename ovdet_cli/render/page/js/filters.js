@@ -3,18 +3,52 @@
 // A search box over many names, of which several can be chosen (the combobox pattern of ARIA 1.2).
 function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
   const folded = names.map((one) => visible(one).toLowerCase());
-  const list = h("ul", { role: "listbox", id: `${id}-list`, "aria-label": title, "aria-multiselectable": "true", class: "options", hidden: true });
-  const input = h("input", { id, type: "text", role: "combobox", "aria-expanded": "false", "aria-controls": `${id}-list`,
-    "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", placeholder: "any" });
+  const list = h("ul", {
+    role: "listbox",
+    id: `${id}-list`,
+    "aria-label": title,
+    "aria-multiselectable": "true",
+    class: "options",
+    hidden: true,
+  });
+  const input = h("input", {
+    id,
+    type: "text",
+    role: "combobox",
+    "aria-expanded": "false",
+    "aria-controls": `${id}-list`,
+    "aria-autocomplete": "list",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "any",
+  });
   let options = [];
   let active = -1;
   function open() {
     const wanted = input.value.trim().toLowerCase();
     options = [];
     for (let i = 0; i < names.length && options.length < most; i++) if (folded[i].includes(wanted)) options.push(i);
-    list.replaceChildren(...options.map((i, k) => h("li", { role: "option", id: `${id}-${k}`, "aria-selected": String(chosen().includes(i)),
-      onpointerdown: (event) => { event.preventDefault(); pick(k); } }, write(i))));
-    if (!options.length) list.append(h("li", { class: "none", role: "option", "aria-selected": "false", "aria-disabled": "true", text: "No match" }));
+    list.replaceChildren(
+      ...options.map((i, k) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `${id}-${k}`,
+            "aria-selected": String(chosen().includes(i)),
+            onpointerdown: (event) => {
+              event.preventDefault();
+              pick(k);
+            },
+          },
+          write(i),
+        ),
+      ),
+    );
+    if (!options.length)
+      list.append(
+        h("li", { class: "none", role: "option", "aria-selected": "false", "aria-disabled": "true", text: "No match" }),
+      );
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     mark(Math.min(active, options.length - 1));
@@ -39,7 +73,10 @@ function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
     input.value = "";
     open();
   }
-  input.addEventListener("input", () => { active = 0; open(); });
+  input.addEventListener("input", () => {
+    active = 0;
+    open();
+  });
   input.addEventListener("focus", () => open());
   input.addEventListener("click", () => list.hidden && open());
   input.addEventListener("blur", close);
@@ -51,7 +88,8 @@ function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
       if (options.length) mark((active + moves[event.key] + options.length) % options.length);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      if (list.hidden) open(); else pick(active);
+      if (list.hidden) open();
+      else pick(active);
     } else if (event.key === "Escape" && !list.hidden) {
       event.stopPropagation();
       close();
@@ -61,19 +99,46 @@ function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
 }
 
 function filterBar() {
-  const form = h("form", { class: "filters", role: "search", "aria-label": "Filter this report", onsubmit: (event) => event.preventDefault() });
+  const form = h("form", {
+    class: "filters",
+    role: "search",
+    "aria-label": "Filter this report",
+    onsubmit: (event) => event.preventDefault(),
+  });
   const fields = h("div", { class: "fields" });
-  fields.append(picker({ id: "pick-labels", title: "Labels", names: L.name, chosen: () => state.labels, toggle: toggleLabel,
-    write: (i) => [swatch(i), " ", labelName(i, 48), h("span", { class: "aside", text: share(L.share[i]) })] }));
+  fields.append(
+    picker({
+      id: "pick-labels",
+      title: "Labels",
+      names: L.name,
+      chosen: () => state.labels,
+      toggle: toggleLabel,
+      write: (i) => [swatch(i), " ", labelName(i, 48), h("span", { class: "aside", text: share(L.share[i]) })],
+    }),
+  );
   if (ACCOUNT_NAMES.length > 1) {
-    fields.append(picker({ id: "pick-accounts", title: "Accounts", names: ACCOUNT_NAMES, chosen: () => state.accounts, toggle: toggleAccount, most: 200,
-      write: (i) => name(ACCOUNT_NAMES[i], 48) }));
+    fields.append(
+      picker({
+        id: "pick-accounts",
+        title: "Accounts",
+        names: ACCOUNT_NAMES,
+        chosen: () => state.accounts,
+        toggle: toggleAccount,
+        most: 200,
+        write: (i) => name(ACCOUNT_NAMES[i], 48),
+      }),
+    );
   }
   let dates = null;
   if (NUM_BINS > 1 && CUBE) {
     const type = SIZE === "hour" ? "datetime-local" : "date";
     const field = (key, title) => {
-      const input = h("input", { type, id: `pick-${key}`, min: stamp(0), max: SIZE === "hour" ? null : D.totals.last?.slice(0, 10) ?? null });
+      const input = h("input", {
+        type,
+        id: `pick-${key}`,
+        min: stamp(0),
+        max: SIZE === "hour" ? null : (D.totals.last?.slice(0, 10) ?? null),
+      });
       input.addEventListener("change", () => choose({ [key]: input.value }));
       return [h("div", { class: "picker" }, h("label", { for: `pick-${key}`, text: title }), input), input];
     };
@@ -84,23 +149,48 @@ function filterBar() {
   const chips = h("div", { class: "chips" });
   const copy = button("Copy link to this view", (event) => copyLink(event.currentTarget));
   fields.append(h("div", { class: "picker last" }, copy));
-  const box = h("details", { class: "filterbox", open: matchMedia("(min-width: 48rem)").matches },
-    h("summary", { text: "Filter" }), fields);
-  form.append(box, h("div", { class: "standing" }, chips, result));
+  const box = h(
+    "details",
+    { class: "filterbox", open: matchMedia("(min-width: 48rem)").matches },
+    h("summary", { text: "Filter" }),
+    fields,
+  );
+  form.append(box);
+  // Not in the form: what was chosen stays in sight while one reads, the fields do not.
+  const standing = h("div", { class: "standing", hidden: true }, chips, result);
   $("filters").append(form);
+  $("filters").after(standing);
 
   return (view) => {
     if (dates) for (const key of ["from", "to"]) dates[key][1].value = state[key];
-    const chip = (text, title, undo) => h("button", { type: "button", class: "chip", onclick: undo, "aria-label": `Remove ${title}` }, text, h("span", { "aria-hidden": "true", text: " ✕" }));
+    const chip = (text, title, undo) =>
+      h(
+        "button",
+        { type: "button", class: "chip", onclick: undo, "aria-label": `Remove ${title}` },
+        text,
+        h("span", { "aria-hidden": "true", text: " ✕" }),
+      );
     const chosen = [
-      ...state.labels.map((i) => chip([swatch(i), " ", labelName(i, 30)], `label ${plainLabel(i, 40)}`, () => toggleLabel(i))),
-      ...state.accounts.map((i) => chip(name(ACCOUNT_NAMES[i], 30), `account ${shortened(visible(ACCOUNT_NAMES[i]), 40)}`, () => toggleAccount(i))),
+      ...state.labels.map((i) =>
+        chip([swatch(i), " ", labelName(i, 30)], `label ${plainLabel(i, 40)}`, () => toggleLabel(i)),
+      ),
+      ...state.accounts.map((i) =>
+        chip(name(ACCOUNT_NAMES[i], 30), `account ${shortened(visible(ACCOUNT_NAMES[i]), 40)}`, () => toggleAccount(i)),
+      ),
     ];
     if (view.range) chosen.push(chip(rangeText(view.range), "time range", () => choose({ from: "", to: "" })));
-    if (chosen.length) chosen.push(h("button", { type: "button", class: "chip clear", text: "Clear all", onclick: () => choose({ labels: [], accounts: [], from: "", to: "" }) }));
+    if (chosen.length)
+      chosen.push(
+        h("button", {
+          type: "button",
+          class: "chip clear",
+          text: "Clear all",
+          onclick: () => choose({ labels: [], accounts: [], from: "", to: "" }),
+        }),
+      );
     chips.replaceChildren(...chosen);
     chips.hidden = !chosen.length;
-    form.classList.toggle("active", chosen.length > 0);
+    standing.hidden = !chosen.length;
     result.replaceChildren(...resultOf(view));
     result.hidden = !result.childNodes.length;
     return result.textContent;
@@ -115,9 +205,12 @@ const rangeText = (range) => {
 function resultOf(view) {
   if (!view.cut && !view.labels.length) return [];
   if (!view.possible) {
-    return [h("b", { text: "Shares cannot be recomputed for this filter. " }),
-      CUBE ? `Counted are ${UNIT.many}, and one can lie in several times: the figures below stay those of the whole report; pictures and posts follow the filter.`
-        : "This page holds no counts by account and time: the figures below stay those of the whole report; pictures and posts follow the filter."];
+    return [
+      h("b", { text: "Shares cannot be recomputed for this filter. " }),
+      CUBE
+        ? `Counted are ${UNIT.many}, and one can lie in several times: the figures below stay those of the whole report; pictures and posts follow the filter.`
+        : "This page holds no counts by account and time: the figures below stay those of the whole report; pictures and posts follow the filter.",
+    ];
   }
   const parts = [];
   if (view.cut) {
@@ -129,10 +222,15 @@ function resultOf(view) {
     parts.push(parts.length ? ": " : "");
     labels.forEach((i, k) => {
       const [low, high] = view.interval(i);
-      parts.push(k ? "; " : "", h("b", {}, labelName(i, 40)), known(view.share(i)) ? ` in ${share(view.share(i))} (${interval(low, high)})` : " not kept by account and time");
+      parts.push(
+        k ? "; " : "",
+        h("b", {}, labelName(i, 40)),
+        known(view.share(i)) ? ` in ${share(view.share(i))} (${interval(low, high)})` : " not kept by account and time",
+      );
     });
     if (view.labels.length > 4) parts.push(`; and ${view.labels.length - 4} more`);
   }
-  if (view.cut && view.base > 0 && view.base < FEW) parts.push(`. That is few: read shares of fewer than ${FEW} ${UNIT.many} with care`);
+  if (view.cut && view.base > 0 && view.base < FEW)
+    parts.push(`. That is few: read shares of fewer than ${FEW} ${UNIT.many} with care`);
   return [...parts, "."];
 }

@@ -1,11 +1,24 @@
 // Puts the sections to work: labels at once, the rest in pauses, so that the page answers before all of it is drawn.
 const SECTIONS = {
-  labels: labelsSection, parents: parentsSection, time: trendSection, who: whoSection, pictures: picturesSection, posts: postsSection,
-  videos: videosSection, comparison: comparisonSection, together: togetherSection, places: placesSection, thresholds: thresholdsSection,
+  labels: labelsSection,
+  parents: parentsSection,
+  time: trendSection,
+  who: whoSection,
+  pictures: picturesSection,
+  posts: postsSection,
+  videos: videosSection,
+  comparison: comparisonSection,
+  together: togetherSection,
+  places: placesSection,
+  thresholds: thresholdsSection,
 };
 const updates = new Map();
 let currentView = null;
 let pending = [];
+// Thumbs stand behind this script in the file: what shows them waits until the browser has read them.
+let loaded = document.readyState !== "loading";
+const afterLoading = (task) => (loaded ? task() : addEventListener("DOMContentLoaded", task, { once: true }));
+addEventListener("DOMContentLoaded", () => { loaded = true; });
 
 function mounted(id) {
   const mount = document.querySelector(`[data-mount="${id}"]`);
@@ -17,17 +30,28 @@ function drawNext() {
   const id = pending.shift();
   if (id) mounted(id)?.(currentView);
   if (pending.length) setTimeout(drawNext);
-  else document.documentElement.dataset.drawn = "all";
+  else {
+    document.documentElement.dataset.drawn = "all";
+    performance.mark("ovdet-drawn");
+    showInIdleTime();
+  }
 }
 
 function setUpTheme() {
   const root = document.documentElement;
   const themes = ["system", "light", "dark"];
-  const write = () => { $("theme").textContent = `Theme: ${root.dataset.theme ?? "system"}`; };
+  const write = () => {
+    $("theme").textContent = `Theme: ${root.dataset.theme ?? "system"}`;
+  };
   $("theme").addEventListener("click", () => {
     const next = themes[(themes.indexOf(root.dataset.theme ?? "system") + 1) % themes.length];
-    if (next === "system") delete root.dataset.theme; else root.dataset.theme = next;
-    try { localStorage.setItem("ovdet-theme", next); } catch { /* it then lasts for this visit */ }
+    if (next === "system") delete root.dataset.theme;
+    else root.dataset.theme = next;
+    try {
+      localStorage.setItem("ovdet-theme", next);
+    } catch {
+      /* it then lasts for this visit */
+    }
     write();
   });
   write();
@@ -46,9 +70,28 @@ function setUpContents() {
   }
 }
 
+// The contents mark the section that is being read.
+function followReading() {
+  const items = new Map(
+    [...document.querySelectorAll(".contents a")].map((item) => [item.getAttribute("href").slice(1), item]),
+  );
+  const observer = new IntersectionObserver(
+    (entries) => {
+      const reading = entries.filter((one) => one.isIntersecting).at(-1)?.target.id;
+      if (reading)
+        items.forEach((item, id) =>
+          id === reading ? item.setAttribute("aria-current", "true") : item.removeAttribute("aria-current"),
+        );
+    },
+    { rootMargin: "-20% 0px -75%" },
+  );
+  items.forEach((_, id) => observer.observe($(id)));
+}
+
 function start() {
   setUpTheme();
   setUpContents();
+  followReading();
   setUpRecord();
   const drawFilters = NUM_LABELS && (CUBE || NUM_LABELS > 1) ? filterBar() : null;
   let first = true;
@@ -61,13 +104,13 @@ function start() {
       pending = Object.keys(SECTIONS);
       delete document.documentElement.dataset.drawn;
       mounted(pending.shift())?.(currentView);
-      if (!waiting) setTimeout(drawNext);
+      if (!waiting) afterLoading(() => setTimeout(drawNext));
     }
-    followRecord();
+    afterLoading(followRecord);
     first = false;
   });
   addEventListener("popstate", followHash);
-  addEventListener("beforeprint", showAllForPrint);
+  addEventListener("beforeprint", showAll);
   Object.assign(state, readHash());
   // Also an empty report has a filter that was never drawn.
   drawnFilter = null;

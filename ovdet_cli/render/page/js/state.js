@@ -16,8 +16,12 @@ function readHash() {
   const date = (key) => (/^\d{4}-\d\d(-\d\d(T\d\d:\d\d)?)?$/.test(query.get(key) ?? "") ? query.get(key) : "");
   const picture = query.get("picture");
   return {
-    labels: indices(query.getAll("label"), LABELS_BY_NAME), accounts: indices(query.getAll("account"), ACCOUNTS_BY_NAME),
-    from: date("from"), to: date("to"), sort, at: query.get("at") ?? "",
+    labels: indices(query.getAll("label"), LABELS_BY_NAME),
+    accounts: indices(query.getAll("account"), ACCOUNTS_BY_NAME),
+    from: date("from"),
+    to: date("to"),
+    sort,
+    at: query.get("at") ?? "",
     picture: /^\d+$/.test(picture ?? "") && D.pictures[+picture] ? +picture : null,
   };
 }
@@ -71,7 +75,13 @@ function toggleAccount(i) {
 
 async function copyLink(from) {
   const address = location.href;
-  const done = () => { from.textContent = "Copied"; say("Link copied"); setTimeout(() => { from.textContent = "Copy link to this view"; }, 1800); };
+  const done = () => {
+    from.textContent = "Copied";
+    say("Link copied");
+    setTimeout(() => {
+      from.textContent = "Copy link to this view";
+    }, 1800);
+  };
   try {
     await navigator.clipboard.writeText(address);
     done();
@@ -81,6 +91,9 @@ async function copyLink(from) {
     field.value = address;
     from.after(field);
     field.select();
-    if (document.execCommand?.("copy")) { field.remove(); done(); }
+    if (document.execCommand?.("copy")) {
+      field.remove();
+      done();
+    }
   }
 }

@@ -14,13 +14,28 @@ function dataTable({ id, caption, columns, rows, start, pageSize = 25, search, h
   const bar = h("div", { class: "toolbar" });
   const root = h("div", { class: "tabled" }, bar, h("div", { class: "scroll" }, table), pager);
   if (search) {
-    const input = h("input", { type: "search", placeholder: search.title, "aria-label": search.title, autocomplete: "off" });
-    input.addEventListener("input", () => { view.query = input.value; view.page = 0; draw(); say(found()); });
+    const input = h("input", {
+      type: "search",
+      placeholder: search.title,
+      "aria-label": search.title,
+      autocomplete: "off",
+    });
+    input.addEventListener("input", () => {
+      view.query = input.value;
+      view.page = 0;
+      draw();
+      say(found());
+    });
     bar.append(input);
   }
   if (columns.some((column) => column.extra)) {
     const all = h("input", { type: "checkbox" });
-    all.addEventListener("change", () => { view.extra = all.checked; table.classList.toggle("wide", view.extra); drawHead(); draw(); });
+    all.addEventListener("change", () => {
+      view.extra = all.checked;
+      table.classList.toggle("wide", view.extra);
+      drawHead();
+      draw();
+    });
     bar.append(h("label", { class: "check" }, all, " All columns"));
   }
   if (!bar.children.length) bar.remove();
@@ -46,12 +61,19 @@ function dataTable({ id, caption, columns, rows, start, pageSize = 25, search, h
     return keyed.map((one) => one[2]);
   }
   function drawHead() {
-    head.replaceChildren(...shown().map((column) => {
-      const sort = order() === column.key ? "ascending" : order() === `-${column.key}` ? "descending" : "none";
-      const content = column.value ? h("button", { type: "button", text: column.title, onclick: () => sortBy(column) })
-        : h("span", { class: column.hidden ? "unseen" : null, text: column.title });
-      return h("th", { scope: "col", class: classOf(column), "aria-sort": column.value ? sort : null, title: column.hint }, content);
-    }));
+    head.replaceChildren(
+      ...shown().map((column) => {
+        const sort = order() === column.key ? "ascending" : order() === `-${column.key}` ? "descending" : "none";
+        const content = column.value
+          ? h("button", { type: "button", text: column.title, onclick: () => sortBy(column) })
+          : h("span", { class: column.hidden ? "unseen" : null, text: column.title });
+        return h(
+          "th",
+          { scope: "col", class: classOf(column), "aria-sort": column.value ? sort : null, title: column.hint },
+          content,
+        );
+      }),
+    );
   }
   function sortBy(column) {
     const first = column.number ? `-${column.key}` : column.key;
@@ -68,28 +90,81 @@ function dataTable({ id, caption, columns, rows, start, pageSize = 25, search, h
     const pages = Math.max(1, Math.ceil(all.length / pageSize));
     view.page = Math.min(view.page, pages - 1);
     const first = view.page * pageSize;
-    body.replaceChildren(...all.slice(first, first + pageSize).map((row) => h("tr", {}, shown().map((column, k) =>
-      h(k < headers ? "th" : "td", { scope: k < headers ? "row" : null, class: classOf(column) }, column.cell(row))))));
+    body.replaceChildren(
+      ...all.slice(first, first + pageSize).map((row) =>
+        h(
+          "tr",
+          {},
+          shown().map((column, k) =>
+            h(
+              k < headers ? "th" : "td",
+              { scope: k < headers ? "row" : null, class: classOf(column) },
+              column.cell(row),
+            ),
+          ),
+        ),
+      ),
+    );
     if (!all.length) body.append(h("tr", {}, h("td", { colspan: shown().length, text: "Nothing matches." })));
     title.replaceChildren(...[caption(all.length)].flat());
     pager.hidden = pages < 2;
-    const turn = (by) => () => { view.page += by; draw(); say(place()); };
-    const place = () => `${count(first + 1)} to ${count(Math.min(first + pageSize, all.length))} of ${count(all.length)}`;
+    const turn = (by) => () => {
+      view.page += by;
+      draw();
+      say(place());
+    };
+    const place = () =>
+      `${count(first + 1)} to ${count(Math.min(first + pageSize, all.length))} of ${count(all.length)}`;
     pager.replaceChildren(
-      button("Previous", turn(-1), { disabled: view.page === 0 }), h("span", { text: place() }),
-      button("Next", turn(1), { disabled: view.page === pages - 1 }), more ? more() : "");
+      button("Previous", turn(-1), { disabled: view.page === 0 }),
+      h("span", { text: place() }),
+      button("Next", turn(1), { disabled: view.page === pages - 1 }),
+      more ? more() : "",
+    );
   }
   return {
     root,
-    update(next = view.rows) { view.rows = next; draw(); },
-    restart(next) { view.page = 0; this.update(next); },
+    update(next = view.rows) {
+      view.rows = next;
+      draw();
+    },
+    restart(next) {
+      view.page = 0;
+      this.update(next);
+    },
   };
 }
 const classOf = (column) => [column.number && "number", column.class].filter(Boolean).join(" ") || null;
 
 // A table of numbers behind a chart: plain, and all of it.
 function plainTable(caption, titles, rows) {
-  return h("div", { class: "scroll" }, h("table", {}, h("caption", { text: caption }),
-    h("thead", {}, h("tr", {}, titles.map((title, k) => h("th", { scope: "col", class: k ? "number" : null, text: title })))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, k) => h(k ? "td" : "th", { scope: k ? null : "row", class: k ? "number" : null }, cell)))))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      {},
+      h("caption", { text: caption }),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          titles.map((title, k) => h("th", { scope: "col", class: k ? "number" : null, text: title })),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            row.map((cell, k) => h(k ? "td" : "th", { scope: k ? null : "row", class: k ? "number" : null }, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }

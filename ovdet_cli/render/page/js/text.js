@@ -7,10 +7,8 @@ const known = (value) => value !== null && value !== undefined;
 
 function visible(text, keepLines = false) {
   const shown = String(text ?? "").replace(UNSEEN, (c) => {
-    const code = c.charCodeAt(0);
     if (keepLines && (c === "\n" || c === "\t")) return c;
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    return code === 0x7f ? "␡" : `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    return `⟨U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
   return shown.trim() ? shown : "(no name)";
 }
@@ -23,6 +21,8 @@ function shortened(text, length) {
 }
 
 const count = (n) => (known(n) ? THOUSANDS.format(n) : "–");
+const moreOf = (step, left, what = "") =>
+  left > step ? `Show ${count(step)} more of ${count(left)}${what}` : `Show the other ${count(left)}${what}`;
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
 function share(fraction) {
