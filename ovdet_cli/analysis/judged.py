@@ -83,7 +83,7 @@ def from_truth(runs: Sequence[Path], table: LabelTable, truth: Path, lowest: flo
     for run in runs:
         aligned = load_results(run, given)
         results += aligned.results
-        absent = set(aligned.missing_images or ())
+        absent = {*(aligned.missing_images or ()), *aligned.failures}
         missing = absent if missing is None else missing & absent
     seen = [image.id for image in given.images if image.file_name not in (missing or ())]
     labelled = label_pictures(given, results, seen)
