@@ -32,10 +32,14 @@ class ColourTags:
 
 
 def tags_of(frame: "VideoFrame") -> ColourTags:
-    """The tags of a decoded frame; PyAV before 16 shows no primaries and transfer of frames."""
+    """The tags of a decoded frame."""
     is_full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
-    primaries, transfer = getattr(frame, "color_primaries", UNSAID), getattr(frame, "color_trc", UNSAID)
-    return ColourTags(int(frame.colorspace), int(primaries), int(transfer), FULL if is_full else int(frame.color_range))
+    return ColourTags(
+        int(frame.colorspace),
+        int(frame.color_primaries),
+        int(frame.color_trc),
+        FULL if is_full else int(frame.color_range),
+    )
 
 
 def written_tags(source: ColourTags, *, is_rgb: bool, stored_height: int, written_height: int) -> ColourTags:
@@ -74,7 +78,7 @@ def upright_rgb(frame: "VideoFrame", scaler: "VideoReformatter | None" = None) -
             frame,
             format="rgb24",
             src_colorspace=matrix,
-            dst_colorspace=1 if matrix == 5 else 5,  # means nothing for RGB, but PyAV 14 ignores `src` where both agree
+            dst_colorspace=1 if matrix == 5 else 5,  # means nothing for RGB, but PyAV may ignore `src` where both agree
             src_color_range=FULL if is_full else LIMITED,
             dst_color_range=FULL,
         )
@@ -86,10 +90,8 @@ def encodable(rgb: np.ndarray, tags: ColourTags, scaler: "VideoReformatter | Non
     from av import VideoFrame
 
     rgb = np.ascontiguousarray(rgb)
-    # Wrapping costs nothing; PyAV before 15 can only copy.
-    wrap = getattr(VideoFrame, "from_numpy_buffer", VideoFrame.from_ndarray)
     frame = (scaler or _new_scaler()).reformat(
-        wrap(rgb, format="rgb24"),
+        VideoFrame.from_numpy_buffer(rgb, format="rgb24"),  # wraps and does not copy
         format="yuv420p",
         src_color_range=FULL,
         dst_colorspace=_SWSCALE_MATRIX.get(tags.matrix, _matrix_of(rgb.shape[0])),

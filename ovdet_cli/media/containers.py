@@ -34,7 +34,7 @@ def open_container(path: Path, hwaccel: "HWAccel | None" = None) -> "InputContai
     # Metadata in an old encoding must not keep the pictures from being read; PyAV 19 needs no such option.
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     # `file:` keeps libav from reading a name such as "http:x.mp4" as an address, and the white list keeps a playlist
-    # in disguise off the network. As `options` it would reach the codecs too, which makes PyAV 14 crash on MPEG.
+    # in disguise off the network.
     options = {"protocol_whitelist": "file"}
     return av.open(f"file:{path.absolute()}", "r", container_options=options, hwaccel=hwaccel, **lenient)
 

@@ -376,6 +376,8 @@ class _ClipFile:
             dts = last + 1
         pts = None if packet.pts is None else max(packet.pts + shift, dts)
         self._last_dts[stream.index] = dts
+        if not packet.duration and stream.type == "video":  # a last picture without one would never be shown
+            packet.duration = max(1, round(self._frame_s / time_base_of(packet)))
         packet.pts, packet.dts = pts, dts
         packet.stream = self._targets[stream.index]
         self._output.mux(packet)

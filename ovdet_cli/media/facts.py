@@ -159,8 +159,6 @@ def _completed(tags: ColourTags, others: ColourTags) -> ColourTags:
 
 
 def _chapters(container: "InputContainer") -> list[Chapter]:
-    if not hasattr(container, "chapters"):  # PyAV before 15
-        return []
     return [
         Chapter(
             Fraction(chapter["start"]) * Fraction(chapter["time_base"] or 1),

@@ -60,7 +60,7 @@ def wrap_up(part: Path, target: Path, source: Path, wrapping: Wrapping) -> list[
         covers = _covers(source, stack)
         lost = sorted(set(wrapping.metadata) - _KNOWN_KEYS)
         flags = "+faststart+use_metadata_tags" if lost and not covers else "+faststart"
-        timescale = str(wrapping.timescale)  # PyAV 14 does not take the pictures' from the stream that is copied
+        timescale = str(wrapping.timescale)
         muxing = {"movflags": flags, "movie_timescale": timescale, "video_track_timescale": timescale}
         made = stack.enter_context(open_container(part))
         output = stack.enter_context(av.open(f"file:{target.absolute()}", "w", format="mp4", container_options=muxing))
@@ -89,7 +89,7 @@ def _added(output: "OutputContainer", stream: Any, wrapping: Wrapping | None) ->
         copy.metadata.update(wrapping.video_metadata)
         if copy.codec_context.codec.canonical_name == "hevc":
             copy.codec_context.codec_tag = "hvc1"  # the one of MP4's two that Apple's players open
-    copy.disposition = stream.disposition.value  # a plain number: PyAV 14 takes no other
+    copy.disposition = stream.disposition
     return copy
 
 
@@ -119,26 +119,36 @@ def _lasting(packets: "Iterator[Packet]", wrapping: Wrapping) -> "Iterator[Packe
     """The packets, the last one of the pictures so long that the last picture shown stays as it should.
 
     MP4 takes the length of a stream, from its first packet's decoding on, from the packet that is decoded last, and the
-    end of what is shown from the one that is shown last.
+    end of what is shown from the one that is shown last: players leave out what begins then. Where both are one packet,
+    its decoding is put where the two agree.
     """
     held: Packet | None = None
+    is_shown_last = False
     delay: int | None = None
+    before: int | None = None
+    """When the one before the held one is decoded."""
     for packet in packets:
         if packet.stream.type != "video":
             yield packet
             continue
         if held is not None:
+            before = held.dts
             yield held
-        if packet.pts is not None and packet.pts * time_base_of(packet) == wrapping.last_s:
+        is_shown_last = packet.pts is not None and packet.pts * time_base_of(packet) == wrapping.last_s
+        if is_shown_last:
             packet.duration = max(1, round(wrapping.last_duration_s / time_base_of(packet)))
         if delay is None:
             delay = (packet.pts or 0) - (packet.dts or 0)
         held = packet
-    if held is not None:
+    if held is None:
+        return
+    if not is_shown_last:
         time_base = time_base_of(held)
         end = round((wrapping.last_s + wrapping.last_duration_s) / time_base)
         held.duration = max(1, end - (delay or 0) - (end if held.dts is None else held.dts))
-        yield held
+    elif held.pts is not None and before is not None and held.pts - (delay or 0) > before:
+        held.dts = held.pts - (delay or 0)
+    yield held
 
 
 def _set_chapters(output: "OutputContainer", chapters: Sequence[Chapter]) -> None:

@@ -183,15 +183,10 @@ class SideStreams:
         return _Track(name, stream, target, self._convert_sound)
 
     def _added_subtitles(self, name: str, stream: Any) -> _Track | None:
-        from av.subtitles.codeccontext import SubtitleCodecContext
-
         codec = stream.codec_context.codec.name if stream.codec_context else "an unknown codec"
         is_own = codec == "mov_text"
         if not is_own and codec not in TEXT_CODECS:
             self._notes.append(f"{name} ({codec}) is left out: MP4 holds subtitles of text alone")
-            return None
-        if not is_own and not hasattr(SubtitleCodecContext, "subtitle_header"):
-            self._notes.append(f"{name} ({codec}) is left out: this PyAV is too old to write subtitles")
             return None
         if not is_own:
             self._notes.append(
@@ -357,7 +352,7 @@ def _track_metadata(stream: Any) -> dict[str, str]:
 
 
 def _has_chapters(container: Any) -> bool:
-    return hasattr(container, "chapters") and bool(container.chapters())
+    return bool(container.chapters())
 
 
 def _begins_s(packet: "Packet", offset_s: Fraction) -> Fraction | None:

@@ -224,5 +224,5 @@ class _Reading:
 
 
 def _duration_s(frame: "VideoFrame") -> Fraction:
-    """How long the frame is shown, where the container says (and PyAV from 15 on shows it); else 0."""
-    return (getattr(frame, "duration", None) or 0) * time_base_of(frame)
+    """How long the frame is shown, where the container says; else 0."""
+    return (frame.duration or 0) * time_base_of(frame)
