@@ -25,14 +25,18 @@ def correct_shares(store: Store, table: LabelTable, path: Path) -> tuple[Correct
         InputError: the file cannot be read, contradicts itself, or is about other units.
     """
     names = [row[0] for row in store.rows("SELECT name FROM label ORDER BY label_id")]
+    # Units of which no file could be looked at are in no denominator, so a review of them says nothing.
     known: dict[str, str] = {}
-    for name, unit_id in store.rows("SELECT s.name, unit_id FROM member JOIN source s USING (source_id)"):
+    files: dict[str, int] = {}
+    for name, unit_id, num_files in store.rows(
+        """SELECT s.name, unit_id, num_files FROM member JOIN unit USING (unit_id)
+        JOIN source s USING (source_id)"""
+    ):
         known[name] = str(unit_id)
-    for key, unit_id in store.rows("SELECT key, unit_id FROM unit WHERE unit_id IN (SELECT unit_id FROM member)"):
-        known[key] = str(unit_id)
-    files = {
-        str(unit_id): num for unit_id, num in store.rows("SELECT unit_id, num_files FROM unit WHERE num_files > 1")
-    }
+        if num_files > 1:
+            files[name] = num_files
+    for key, unit_id in store.rows("SELECT key, unit_id FROM unit"):
+        known.setdefault(key, str(unit_id))
     review = read_reviewed(path, known, names, files)
     units = pa.array([int(unit) for unit in review.units], pa.int32())
     store.put("reviewed", pa.table({"unit_id": units, "place": pa.array(range(len(units)), pa.int32())}))
