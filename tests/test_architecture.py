@@ -50,6 +50,7 @@ OWNERS = {
     "tqdm": ("cli/",),
     "pyarrow": ("results/", "analysis/"),
     "duckdb": ("analysis/",),
+    "scipy": (),
     "jinja2": ("render/page/",),
     "pandas": ("results/", "analysis/"),
 }

@@ -1,0 +1,1 @@
+"""Records of runs, and what is known of their posts, in; numbers out."""
