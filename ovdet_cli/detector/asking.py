@@ -117,19 +117,24 @@ class Asker:
             return []
         rules = replace(self.rules, threshold=max(self.rules.threshold, least))
         chooser = Chooser(self._model, rules, self.post)
-        stored = _worth(chooser, [regions for regions, _ in frames], words)
-        boxes_R4 = torch.from_numpy(np.concatenate([s.boxes_xyxy for s in stored]))
+        stored = [regions for regions, _ in frames]
         objectness_R = torch.from_numpy(np.concatenate([s.objectness for s in stored]))
-        regions = Regions(boxes_R4, objectness_R, features_of(stored))
+        # The features of the others are never touched, let alone converted.
+        rows = _rows_of(stored, chooser.are_worth(objectness_R, words).numpy())
+        boxes_R4 = torch.from_numpy(np.concatenate([s.boxes_xyxy[own] for s, own in zip(stored, rows, strict=True)]))
+        objectness_R = torch.from_numpy(
+            np.concatenate([s.objectness[own] for s, own in zip(stored, rows, strict=True)])
+        )
+        regions = Regions(boxes_R4, objectness_R, features_of(stored, rows))
         with exact_float32():
-            chosen = chooser.choose_each(regions, boxes_R4, [len(s) for s in stored], words)
+            chosen = chooser.choose_each(regions, boxes_R4, [len(own) for own in rows], words)
         found = []
-        for own, (_, size_hw), (rows, class_ids, scores) in zip(stored, frames, chosen, strict=True):
-            places = rows.numpy()
+        for (seen, size_hw), own, (places, class_ids, scores) in zip(frames, rows, chosen, strict=True):
+            kept = own[places.numpy()]
             masks = paste = None
-            if with_masks and own.masks is not None:
-                masks, paste = own.masks[places].astype(np.float32) / 255, self.spec.paste
-            found.append(finish(own.boxes_xyxy[places], size_hw, class_ids.numpy(), scores.numpy(), masks, paste))
+            if with_masks and seen.masks is not None:
+                masks, paste = seen.masks[kept].astype(np.float32) / 255, self.spec.paste
+            found.append(finish(seen.boxes_xyxy[kept], size_hw, class_ids.numpy(), scores.numpy(), masks, paste))
         return found
 
     @torch.inference_mode()
@@ -156,33 +161,29 @@ class Asker:
         return found
 
 
-def _worth(chooser: Chooser, stored: Sequence[StoredRegions], words: Words) -> list[StoredRegions]:
-    """The regions of each frame that are scored; the features of the others are never touched, let alone converted."""
-    objectness_R = torch.from_numpy(np.concatenate([s.objectness for s in stored]))
-    are_worth = chooser.are_worth(objectness_R, words).numpy()
+def _rows_of(stored: Sequence[StoredRegions], are_worth: np.ndarray) -> list[np.ndarray]:
+    """The rows of each frame's regions that are, where bools (R,) tell it of all."""
+    places = np.flatnonzero(are_worth)
     ends = np.cumsum([len(s) for s in stored])
-    return [
-        s if own.all() else _select(s, np.flatnonzero(own))
-        for s, own in zip(stored, np.split(are_worth, ends[:-1]), strict=True)
-    ]
+    cuts = np.searchsorted(places, ends)
+    begins = np.append(0, ends[:-1])
+    places -= np.repeat(begins, np.diff(cuts, prepend=0))
+    return np.split(places, cuts[:-1])
 
 
-def _select(stored: StoredRegions, rows: np.ndarray) -> StoredRegions:
-    return StoredRegions(
-        stored.boxes_xyxy[rows],
-        stored.objectness[rows],
-        stored.features[rows],
-        None if stored.scales is None else stored.scales[rows],
-        None if stored.masks is None else stored.masks[rows],
-    )
-
-
-def features_of(stored: Sequence[StoredRegions]) -> Tensor:
-    """The features float32 (R, S, D) of several frames."""
-    features_RSD = torch.from_numpy(np.concatenate([s.features for s in stored])).float()
+def features_of(stored: Sequence[StoredRegions], rows: Sequence[np.ndarray] | None = None) -> Tensor:
+    """The features float32 (R, S, D) of several frames, or of these rows of each."""
+    chosen = [np.arange(len(s)) for s in stored] if rows is None else rows
+    ends = np.cumsum([len(own) for own in chosen]).tolist()
+    first = stored[0].features
+    features = np.empty((ends[-1], *first.shape[1:]), first.dtype)
+    for s, own, end in zip(stored, chosen, ends, strict=True):
+        # Rows are in range: "raise" would have the result copied once more.
+        np.take(s.features, own, axis=0, out=features[end - len(own) : end], mode="clip")
+    features_RSD = torch.from_numpy(features).float()
     if stored[0].scales is None:
         return features_RSD
-    scales = np.concatenate([s.scales for s in stored if s.scales is not None])
+    scales = np.concatenate([s.scales[own] for s, own in zip(stored, chosen, strict=True) if s.scales is not None])
     parts = features_RSD.view(*scales.shape, features_RSD.shape[2] // scales.shape[2])
     parts.mul_(torch.from_numpy(scales)[..., None])
     return features_RSD

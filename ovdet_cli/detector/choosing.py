@@ -13,7 +13,14 @@ from ovdet_cli.detections import Detections
 from ovdet_cli.detector.masks import paste_masks
 from ovdet_cli.detector.words import Words
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions
-from ovdet_cli.models.ops.selection import Candidates, are_finite, find_candidates, keep_allowed, keep_best
+from ovdet_cli.models.ops.selection import (
+    Candidates,
+    are_finite,
+    find_candidates,
+    keep_allowed,
+    keep_best,
+    keep_best_each,
+)
 from ovdet_cli.models.spec import OFFICIAL, Rules
 from ovdet_cli.models.vild.demo import select_as_demo
 
@@ -45,8 +52,11 @@ class Chooser:
             starts = [sum(counts[:i]) for i in range(len(counts))]
             places = [torch.arange(start, start + count) for start, count in zip(starts, counts, strict=True)]
             return [self._choose_as_demo(regions.select(p), in_picture_R4[p], words) for p in places]
-        rows, class_ids, scores = self._find(regions, in_picture_R4, words)
-        ends = torch.tensor(counts, device=rows.device).cumsum(0)
+        found = self._find(regions, in_picture_R4, words)
+        ends = torch.tensor(counts, device=found[0].device).cumsum(0)
+        if len(counts) > 1 and (chosen := self._keep_each(regions.boxes_R4, found, ends, words)) is not None:
+            return chosen
+        rows, class_ids, scores = found
         # Candidates come by region, so those of a picture stand together.
         cuts = torch.searchsorted(rows, ends).tolist()
         chosen, begin, first = [], 0, 0
@@ -60,18 +70,25 @@ class Chooser:
         """Which regions (bool (R,)) a word could lift above the threshold; the others are nothing to any rule."""
         if self.post != OFFICIAL:
             return torch.ones_like(objectness_R, dtype=torch.bool)
+        return self._model.best_scores(objectness_R) > self._lowest(words)
+
+    def _lowest(self, words: Words) -> float:
+        """The lowest score of any detection."""
         threshold = self.rules.threshold
-        lowest = threshold if words.classes is None else words.classes.lowest(threshold)
-        return self._model.best_scores(objectness_R) > lowest
+        return threshold if words.classes is None else words.classes.lowest(threshold)
 
     def _find(self, regions: Regions, in_picture_R4: Tensor, words: Words) -> Candidates:
         """What could be a detection, by region.
 
-        Regions that no word could lift above the threshold are not scored at all; the others a few at a time, so that
-        memory does not grow with regions x classes.
+        Regions that no word could lift above the threshold, or plainly does not, are not scored at all; the others a
+        few at a time, so that memory does not grow with regions x classes.
         """
         rules = self.rules
         worth = torch.nonzero(self.are_worth(regions.objectness_R, words)).squeeze(1)
+        part = regions if len(worth) == len(regions.boxes_R4) else regions.select(worth)
+        may_reach = self._model.may_reach(part, words.texts, self._lowest(words))
+        if may_reach is not None:
+            worth = worth[may_reach]
         areas_R = None
         if words.classes is not None:
             areas_R = areas(in_picture_R4)
@@ -104,6 +121,29 @@ class Chooser:
         # Padding rows of a table of texts take part in the suppression, and are nothing that anybody asked for.
         is_class = class_ids < len(words.names)
         return rows[is_class], class_ids[is_class], scores[is_class]
+
+    def _keep_each(
+        self, boxes_R4: Tensor, candidates: Candidates, ends: Tensor, words: Words
+    ) -> list[Candidates] | None:
+        """The same for pictures whose regions end there; None where they must be looked at one by one."""
+        rules = self.rules
+        best = keep_best_each(
+            boxes_R4,
+            candidates,
+            torch.searchsorted(ends, candidates[0], right=True),
+            nms_iou=rules.nms_iou,
+            max_detections=rules.max_detections,
+            classes=words.classes,
+        )
+        if best is None:
+            return None
+        (rows, class_ids, scores), pictures = best
+        is_class = class_ids < len(words.names)
+        rows, class_ids, scores, pictures = rows[is_class], class_ids[is_class], scores[is_class], pictures[is_class]
+        firsts = torch.nn.functional.pad(ends, (1, -1))
+        counts = torch.bincount(pictures, minlength=len(ends)).tolist()
+        parts = ((rows - firsts[pictures]).split(counts), class_ids.split(counts), scores.split(counts))
+        return list(zip(*parts, strict=True))
 
     def _choose_as_demo(self, regions: Regions, in_picture_R4: Tensor, words: Words) -> Candidates:
         rows, class_ids, scores = select_as_demo(

@@ -77,6 +77,13 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """The highest score (R,) that any word can give each region."""
         return torch.ones_like(objectness_R)
 
+    def may_reach(self, regions: Regions, texts: Tensor, least: float) -> Tensor | None:
+        """Regions (bool (R,)) among which are all that one of these texts lifts above a score.
+
+        None where that costs as much as to classify them.
+        """
+        return None
+
     @abstractmethod
     def classify(
         self,

@@ -11,6 +11,7 @@ from ovdet_cli.detector import choosing
 from ovdet_cli.detector.choosing import Chooser, RegionPolicy, finish
 from ovdet_cli.detector.words import Words, class_rules
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
+from ovdet_cli.models.ops import screening
 from ovdet_cli.models.ops.selection import select_detections
 from ovdet_cli.models.spec import VILD_DEMO, Rules
 from ovdet_cli.vocabulary.entry import Entry
@@ -278,3 +279,27 @@ def test_boxes_end_at_the_picture_and_empty_ones_go():
     assert found.boxes_xyxy.tolist() == [[0, 0, 10, 10], [90, 10, 100, 20]]
     assert found.class_ids.tolist() == [0, 1]
     assert found.masks is None
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1000), one_class=st.booleans(), cut=st.floats(0.3, 0.95), has_rules=st.booleans())
+def test_screening_changes_nothing(model, seed, one_class, cut, has_rules):
+    regions = random_regions(60, seed)
+    entries = [Entry("a", threshold=cut / 2), Entry("b", is_negative=True), *(Entry(f"c{i}") for i in range(8))]
+    words = make_words(10, seed, entries if has_rules else None)
+    rules = Rules(cut, 0.4, 25, one_class)
+    exact = choose(model, regions, words, rules)
+    seen = []
+    may_reach = type(model).may_reach
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screening, "_WORTH_IT", 0)
+        patch.setattr(screening, "has_fast_halves", lambda: True)
+        patch.setattr(type(model), "may_reach", lambda *a: seen.append(may_reach(*a)) or seen[-1])
+        assert_alike(choose(model, regions, words, rules), exact)
+    (found,) = seen
+    assert found is not None
+    scores = scores_of(
+        model, regions.select(torch.nonzero(regions.objectness_R.sqrt() > cut / (1 + has_rules)).squeeze(1)), words
+    )
+    assert len(found) == len(scores)
+    assert not ((scores.amax(dim=1) > cut) & ~found).any()

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovdet_cli.models.ops.phrases import best_phrases
+from ovdet_cli.models.ops.screening import table_of
 
 # Where the class logit begins when it is learned: about one class in a thousand is right.
 _RARE_LOGIT = -7.0
@@ -97,12 +98,11 @@ def zero_shot_scores(
     One set at a time, so that memory stays at R x C however many sets there are.
     """
     num_sets = features_RSD.shape[1]
-    if texts.dim() == 2:
-        texts = F.normalize(texts, dim=1)[None].expand(num_sets, -1, -1)
+    table = table_of(texts)
     total = None
     for s in range(num_sets):
         temperature, offset = scales[s]
-        logits_RC = best_phrases(temperature * features_RSD[:, s] @ texts[s].T, class_of_P)
+        logits_RC = best_phrases(temperature * features_RSD[:, s] @ table.of_set(s).T, class_of_P)
         scores = logits_RC.add_(offset).sigmoid_()
         total = scores if total is None else total.add_(scores)
     assert total is not None

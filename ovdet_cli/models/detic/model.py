@@ -20,6 +20,7 @@ from ovdet_cli.models.detic.pyramid import FeaturePyramid
 from ovdet_cli.models.interface import OpenVocabularyDetector, Regions, TextRows
 from ovdet_cli.models.ops.boxes import clip_boxes, decode_deltas
 from ovdet_cli.models.ops.pooling import pool_regions
+from ovdet_cli.models.ops.screening import is_worth_it, may_reach, table_of
 
 
 class Detic(OpenVocabularyDetector):
@@ -100,6 +101,21 @@ class Detic(OpenVocabularyDetector):
     def best_scores(self, objectness_R: Tensor) -> Tensor:
         """Scores (R,) if the class were certain."""
         return self._calibrate(objectness_R.sqrt())
+
+    def may_reach(self, regions: Regions, texts: Tensor, least: float) -> Tensor | None:
+        """By the mean of the stages' highest class probabilities, though they may be of different classes."""
+        if not is_worth_it(regions.features_RSD, texts.shape[-2]):
+            return None
+        factors, offsets = torch.tensor([(float(a), float(b)) for a, b in self.class_scales()]).unbind(dim=1)
+        if (factors < 0).any():
+            return None
+
+        def reaches(rows: Tensor, products_RS: Tensor) -> Tensor:
+            # A little more: the scores themselves are rounded otherwise.
+            probabilities_R = torch.sigmoid(products_RS * factors + offsets + 1e-4).mean(dim=1)
+            return self._calibrate((probabilities_R * regions.objectness_R[rows]).sqrt()) > least
+
+        return may_reach(regions.features_RSD, table_of(texts), reaches)
 
     def _calibrate(self, scores: Tensor) -> Tensor:
         """In place."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from ovdet_cli.models.ops.boxes import suppress
+from ovdet_cli.models.ops.suppression import suppress_each
 
 _MANY = 50_000
 """Candidates from which `_suppress_shared` is faster, by far."""
@@ -129,6 +130,32 @@ def keep_best(
         keep = keep[_rank_in_class(class_ids[keep]) < _limits_of(class_ids[keep], limits)]
     keep = keep[:max_detections]
     return rows[keep], class_ids[keep], scores[keep]
+
+
+def keep_best_each(
+    boxes_R4: Tensor,
+    candidates: Candidates,
+    pictures_M: Tensor,
+    *,
+    nms_iou: float,
+    max_detections: int,
+    classes: ClassRules | None = None,
+) -> tuple[Candidates, Tensor] | None:
+    """`keep_best` for many pictures at once: their candidates, picture by picture, and the number of each's picture.
+
+    pictures_M: the number of each candidate's picture, ascending. None where pictures must be looked at one by one.
+    """
+    rows, class_ids, scores = candidates
+    if nms_iou >= 1:
+        return None
+    keep = suppress_each(boxes_R4[rows], scores, class_ids, pictures_M, nms_iou)
+    if keep is None:
+        return None
+    if classes is not None and (classes.max_count_C != ClassRules.NO_LIMIT).any():
+        of_class = pictures_M[keep] * (class_ids.max() + 1) + class_ids[keep] if len(keep) else keep
+        keep = keep[_rank_in_class(of_class) < _limits_of(class_ids[keep], classes.max_count_C)]
+    keep = keep[_rank_in_class(pictures_M[keep]) < max_detections]
+    return (rows[keep], class_ids[keep], scores[keep]), pictures_M[keep]
 
 
 def keep_allowed(candidates: Candidates, threshold: float, classes: ClassRules, areas_N: Tensor) -> Candidates:
