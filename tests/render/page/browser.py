@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-_HARNESS = """<!doctype html><meta charset="utf-8"><iframe width="WIDTH" height="800" src="report.html#HASH"></iframe><script>
+_HARNESS = """<!doctype html><meta charset="utf-8">
+<iframe width="WIDTH" height="800" src="report.html#HASH"></iframe><script>
 const tell = (what) => fetch("/said", {method: "POST", body: JSON.stringify(what)});
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const until = async (is) => { for (let k = 0; k < 400; k++) { if (is()) return; await pause(25); } throw Error("waited for " + is); };
+const until = async (is) => {
+  for (let k = 0; k < 400; k++) { if (is()) return; await pause(25); }
+  throw Error("waited for " + is);
+};
 const frame = document.querySelector("iframe");
 frame.onload = async () => {
   try {

@@ -28,7 +28,8 @@ def test_all_sections_are_drawn_and_thumbs_become_pictures(tmp_path: Path) -> No
     steps = f"""
       doc.getElementById("pictures").scrollIntoView();
       await until(() => all("#pictures img").some((one) => one.naturalWidth > 10));
-      return {{rows: all("{LABEL_ROWS}").length, empty: all("[data-mount]").filter((one) => !one.children.length).map((one) => one.dataset.mount),
+      return {{rows: all("{LABEL_ROWS}").length,
+        empty: all("[data-mount]").filter((one) => !one.children.length).map((one) => one.dataset.mount),
         cards: all("#time .multiples .card").length, wide: doc.documentElement.scrollWidth > win.innerWidth,
         bands: all("#videos a.band").length, boxes: all("#pictures svg.boxes").length}};"""
     said = seen(tmp_path, payloads.made_up(), steps).said
@@ -69,7 +70,8 @@ def test_back_undoes_a_filter_and_sorting_stays_in_the_address(tmp_path: Path) -
       win.history.back();
       await until(() => all("{LABEL_ROWS}").length > 1);
       all("#labels thead button")[0].click();
-      return {{one, first: texts("{LABEL_ROWS} th")[0], hash: win.location.hash, sort: all("#labels thead th")[0].getAttribute("aria-sort")}};"""
+      return {{one, first: texts("{LABEL_ROWS} th")[0], hash: win.location.hash,
+        sort: all("#labels thead th")[0].getAttribute("aria-sort")}};"""
     said = seen(tmp_path, payloads.made_up(), steps).said
     assert said == {"one": 1, "first": "backpack", "hash": "#sort=labels%3Aname", "sort": "ascending"}
 
@@ -96,8 +98,10 @@ def test_a_record_opens_turns_and_closes(tmp_path: Path) -> None:
 def test_hostile_texts_stay_texts(tmp_path: Path, width: int) -> None:
     steps = f"""
       await pause(300);
-      return {{pwned: win.pwned ?? null, names: texts("{LABEL_ROWS} th .name"), wide: doc.documentElement.scrollWidth > win.innerWidth,
-        links: all("a[href]").map((one) => one.getAttribute("href")).filter((one) => !one.startsWith("#")), scripts: all("script").length,
+      return {{pwned: win.pwned ?? null, names: texts("{LABEL_ROWS} th .name"),
+        wide: doc.documentElement.scrollWidth > win.innerWidth,
+        links: all("a[href]").map((one) => one.getAttribute("href")).filter((one) => !one.startsWith("#")),
+        scripts: all("script").length,
         titles: all("{LABEL_ROWS} th .name[title]").length}};"""
     said = seen(tmp_path, payloads.hostile(), steps, "sort=labels%3A-share&label=" + quote("no such"), width).said
     assert said["pwned"] is None
@@ -122,10 +126,20 @@ def test_21_000_labels_are_searched_and_paged(tmp_path: Path) -> None:
       const search = doc.querySelector("#labels input[type=search]");
       const before = texts("#labels .pager span")[0];
       search.value = "thing 20999"; search.dispatchEvent(new win.Event("input")); await pause(50);
-      return {{before, rows: texts("{LABEL_ROWS} .name"), ready: win.performance.getEntriesByName("ovdet-ready")[0].startTime, elements: all("*").length}};"""
+      return {{before, rows: texts("{LABEL_ROWS} .name"),
+        ready: win.performance.getEntriesByName("ovdet-ready")[0].startTime, elements: all("*").length}};"""
     said = seen(tmp_path, payloads.huge(), steps).said
     assert said["before"] == "1 to 25 of 21,000"
     assert said["rows"] == ["thing 20999"]
     assert said["elements"] < 8000
-    # Measured: 0.25 s on two shared cores; the bound only tells a page that draws all of its rows from one that does not.
+    # Measured: 0.25 s on two shared cores. The bound only tells a page that draws all its rows from one that does not.
     assert said["ready"] < 5000
+
+
+def test_the_keyboard_keeps_its_place_when_time_is_chosen(tmp_path: Path) -> None:
+    steps = """
+      doc.getElementById("brush-0").focus();
+      for (let k = 0; k < 3; k++) { key(doc.activeElement, "ArrowRight"); await drawn(); }
+      return [doc.activeElement.id, doc.activeElement.getAttribute("aria-valuetext"), win.location.hash];"""
+    said = seen(tmp_path, payloads.made_up(num_units=800, num_thumbs=4), steps).said
+    assert said == ["brush-0", "4 Sep 2026", "#from=2026-09-04&to=2026-11-19"]

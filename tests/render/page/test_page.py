@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,19 +87,16 @@ def test_a_page_has_an_outline() -> None:
     assert tags.count("h1") == tags.count("main") == tags.count("nav") == 1
     assert len(page.ids()) == len(set(page.ids()))
     levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h[1-6]", tag)]
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     targets = {a["href"][1:] for tag, a in page.tags if tag == "a" and a.get("href")}  # type: ignore[index]
     assert targets <= set(page.ids())
 
 
 def test_the_answer_stands_in_the_page_without_script() -> None:
     page = Outline(page_html(payloads.made_up()))
-    answer = " ".join(page.texts["p"][1:3] and " ".join(page.texts["main"]).split())
-    assert (
-        "In 3,200\u00a0posts of 214\u00a0accounts, between 1 Sep 2026 and 19 Nov 2026, the most frequent things"
-        in (answer.replace("\u00a0posts", "\u00a0posts"))
-        or "3,200" in answer
-    )
+    answer = " ".join("".join(page.texts["p"]).replace("\u00a0", " ").split())
+    assert "In 3,200 posts of 214 accounts, between 1 Sep 2026 and 19 Nov 2026, the most frequent things are" in answer
+    assert "Over that time car" in answer
     rows = [a for tag, a in page.tags if tag == "th" and a.get("scope") == "row"]
     assert len(rows) == 50 + 2  # labels and reasons of failures
 
@@ -131,5 +129,5 @@ def test_values_are_made_plain() -> None:
     assert whole["title"] == "half ?"
     with pytest.raises(ValueError, match="plain values only"):
         complete({"cuts": [object()]})
-    with pytest.raises(ValueError, match="share has 1 entries, labels.name 2"):
+    with pytest.raises(ValueError, match=r"share has 1 entries, labels\.name 2"):
         complete({"labels": {"name": ["a", "b"], "share": [0.5]}})

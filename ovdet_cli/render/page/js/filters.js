@@ -188,7 +188,10 @@ function filterBar() {
           onclick: () => choose({ labels: [], accounts: [], from: "", to: "" }),
         }),
       );
+    const held = chips.contains(document.activeElement) ? [...chips.children].indexOf(document.activeElement) : -1;
     chips.replaceChildren(...chosen);
+    // A chip that was removed hands the focus to the next one, the last one to the search box.
+    if (held >= 0) (chips.children[Math.min(held, chips.children.length - 1)] ?? $("pick-labels")).focus();
     chips.hidden = !chosen.length;
     standing.hidden = !chosen.length;
     result.replaceChildren(...resultOf(view));

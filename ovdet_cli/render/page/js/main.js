@@ -18,7 +18,9 @@ let pending = [];
 // Thumbs stand behind this script in the file: what shows them waits until the browser has read them.
 let loaded = document.readyState !== "loading";
 const afterLoading = (task) => (loaded ? task() : addEventListener("DOMContentLoaded", task, { once: true }));
-addEventListener("DOMContentLoaded", () => { loaded = true; });
+addEventListener("DOMContentLoaded", () => {
+  loaded = true;
+});
 
 function mounted(id) {
   const mount = document.querySelector(`[data-mount="${id}"]`);
@@ -26,9 +28,24 @@ function mounted(id) {
   if (!updates.has(id)) updates.set(id, SECTIONS[id](mount));
   return updates.get(id);
 }
+// Draws a section anew; who stood in it with the keyboard still stands there afterwards.
+function redraw(id) {
+  const update = mounted(id);
+  if (!update) return;
+  const held = document.activeElement;
+  update(currentView);
+  if (held.isConnected || held === document.body) return;
+  const mount = document.querySelector(`[data-mount="${id}"]`);
+  const same = held.id
+    ? $(held.id)
+    : [...mount.querySelectorAll(held.tagName)].find(
+        (one) => one.className === held.className && one.textContent === held.textContent,
+      );
+  same?.focus({ preventScroll: true });
+}
 function drawNext() {
   const id = pending.shift();
-  if (id) mounted(id)?.(currentView);
+  if (id) redraw(id);
   if (pending.length) setTimeout(drawNext);
   else {
     document.documentElement.dataset.drawn = "all";
@@ -103,7 +120,7 @@ function start() {
       const waiting = pending.length > 0;
       pending = Object.keys(SECTIONS);
       delete document.documentElement.dataset.drawn;
-      mounted(pending.shift())?.(currentView);
+      redraw(pending.shift());
       if (!waiting) afterLoading(() => setTimeout(drawNext));
     }
     afterLoading(followRecord);

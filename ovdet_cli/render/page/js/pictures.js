@@ -94,15 +94,24 @@ function boxed(picture, { label = null, tags = false, eager = false } = {}) {
 const brightInk = (colour) => (/^#[0-9a-f]{6}$/i.test(colour ?? "") ? colour : "#ffffff");
 
 // A thumbnail that opens the record; `list` is what the arrow keys go through.
-function thumb(index, list, label = null) {
+function thumb(index, list, label = null, words = null) {
   const picture = D.pictures[index];
-  const scores = (picture.boxes ?? []).filter((box) => box[0] === label).map((box) => box[1]).filter(known);
-  const title = known(label) ? score(scores.length ? Math.max(...scores) : null) : shortened(fileName(picture.source), 24);
-  const under = isVideo(picture) ? `${title} · ${clock(picture.time_s)}` : title;
+  const scores = (picture.boxes ?? [])
+    .filter((box) => box[0] === label)
+    .map((box) => box[1])
+    .filter(known);
+  const title = known(label)
+    ? score(scores.length ? Math.max(...scores) : null)
+    : shortened(fileName(picture.source), 24);
+  const under = words ?? (isVideo(picture) ? `${title} · ${clock(picture.time_s)}` : title);
   const attributes = { type: "button", class: "thumb", "data-picture": index, onclick: () => openRecord(index, list) };
   // The name begins with what is seen, so that one can say it to a voice control.
-  return h("button", { ...attributes, "aria-label": `${under}: ${pictureWords(picture)}` },
-    boxed(picture, { label }), h("span", { class: "under", text: under }));
+  return h(
+    "button",
+    { ...attributes, "aria-label": `${under}: ${pictureWords(picture)}` },
+    boxed(picture, { label }),
+    h("span", { class: "under", text: under }),
+  );
 }
 
 const ROWS = [

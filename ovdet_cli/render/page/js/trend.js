@@ -186,10 +186,8 @@ function activityChart(view) {
     shade.style.width = `${(100 * (last - first + 1)) / NUM_BINS}%`;
     shade.classList.toggle("whole", first === 0 && last === NUM_BINS - 1);
   };
-  const settle = () =>
-    first === 0 && last === NUM_BINS - 1
-      ? choose({ from: "", to: "" })
-      : choose({ from: stamp(first), to: stamp(last) });
+  const settle = (step) =>
+    choose(first === 0 && last === NUM_BINS - 1 ? { from: "", to: "" } : { from: stamp(first), to: stamp(last) }, step);
   const handles = ["Start", "End"].map((title, end) => {
     const handle = h("div", {
       class: `handle ${title.toLowerCase()}`,
@@ -217,8 +215,7 @@ function activityChart(view) {
       event.preventDefault();
       if (end) last = Math.min(NUM_BINS - 1, Math.max(first, last + by));
       else first = Math.max(0, Math.min(last, first + by));
-      settle();
-      $(handle.id)?.focus(); // the chart was drawn anew
+      settle(false); // each press of a key is no step for the back button
     });
     return handle;
   });
@@ -242,7 +239,7 @@ function activityChart(view) {
       "pointerup",
       () => {
         area.removeEventListener("pointermove", move);
-        settle();
+        settle(true);
       },
       { once: true },
     );

@@ -91,7 +91,7 @@ function videoFigure(video, view) {
       ? h(
           "div",
           { class: "strip", tabindex: 0, role: "group", "aria-label": "Key frames" },
-          strip.map((k) => thumb(k, strip)),
+          strip.map((k) => thumb(k, strip, null, clock(D.pictures[k].time_s))),
         )
       : null,
     rows.length
