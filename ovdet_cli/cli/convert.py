@@ -37,11 +37,16 @@ def convert(
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into; never that of the run.")
     ],
     to: Annotated[
-        _Target | None, typer.Option("--to", help="What to write. Default, of other tools' files: run.")
+        _Target | None,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="What to write, of the list above, or run. Default, of other tools' files: run.",
+        ),
     ] = None,
     origin: Annotated[
         _Origin | None,
-        typer.Option("--from", help="What is read, where it is no run. Default: what it looks like."),
+        typer.Option("--from", metavar="FORMAT", help="What is read, where it is no run. Default: what it looks like."),
     ] = None,
     threshold: Annotated[
         float | None,

@@ -149,8 +149,7 @@ def read_coco(path: Path, reading: Reading) -> Iterator[Record]:
     images: dict[int, tuple[str, int, float | None, int | None, int | None]] = {}
     names: dict[int, str] = {}
     annotations = _Annotations()
-    _read_items(file, images, names, annotations, reading)
-    if not images:
+    if "images" not in _read_items(file, images, names, annotations, reading):
         beside = [file.with_name(name) for name in (IMAGES, ANNOTATIONS) if name != file.name]
         beside = [other for other in beside if other.is_file()]
         if not beside:
@@ -176,9 +175,11 @@ def read_coco(path: Path, reading: Reading) -> Iterator[Record]:
 
 def _read_items(
     file: Path, images: dict[int, Any], names: dict[int, str], annotations: _Annotations | None, reading: Reading
-) -> None:
+) -> set[str]:
+    """The lists of the file into the collections; gives the names of all that it has."""
     number_of = 0
-    for key, item in JsonItems(file):
+    items = JsonItems(file)
+    for key, item in items:
         try:
             if key == "images":
                 images[int(item["id"])] = _image(item)
@@ -191,6 +192,7 @@ def _read_items(
             what = f"annotation {number_of}" if key in ("annotations", "") else f"one of its {key}"
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
             reading.problems.append(f"{file}, {what}: {reason}")
+    return items.keys
 
 
 def _image(item: dict[str, Any]) -> tuple[str, int, float | None, int | None, int | None]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ovdet_cli.detections import Detections
+from ovdet_cli.detections import Detections, Mask
 from ovdet_cli.errors import RecordError
 from ovdet_cli.results.record import Record, readable
 
@@ -169,14 +169,22 @@ def make_record(
         boxes,
         scores,
         np.array(ids, np.int64),
-        # A record has masks of all detections or of none.
-        [mask for mask in masks if mask is not None] if found and None not in masks else None,
+        _all_or_none(masks, size_hw),
         np.array([-1 if id_ is None else id_ for id_ in tracks], np.int64)
         if any(id_ is not None for id_ in tracks)
         else None,
     )
     height, width = size_hw
     return Record(readable(source), index, time_s, width, height, "ok", None, labels, detections)
+
+
+def _all_or_none(masks: Sequence[Mask | None], size_hw: tuple[int | None, int | None]) -> list[Mask] | None:
+    """As a record has masks: of all its detections or of none; what has none beside others has an empty one."""
+    height, width = size_hw
+    if all(mask is None for mask in masks) or height is None or width is None:
+        return None
+    empty = Mask((height, width), np.array([height * width], np.int64))
+    return [empty if mask is None else mask for mask in masks]
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ class Found:
     box: Sequence[float]
     score: float = 1.0
     class_id: int | None = None
-    mask: Any = None
+    mask: Mask | None = None
     track_id: int | None = None
 
 

@@ -12,6 +12,7 @@ from ovdet_cli.errors import RecordError
 from ovdet_cli.results.sink import writing
 
 _CHUNK = 1 << 20
+_MAX_TAIL = 1000
 _SPACE = " \t\n\r"
 
 
@@ -145,15 +146,18 @@ class _Scanner:
                 if not self._more(wanted):
                     raise ValueError(f"{error.msg}, at character {self._before + error.pos}") from error
             else:
-                # A number at the end of what is here may go on.
-                if end < len(self._text) or not self._more(wanted):
+                # A number near the end of what is here may go on: 12 and 12.5e+10.
+                is_whole = isinstance(found, dict | list | str) or end + _MAX_TAIL < len(self._text)
+                if is_whole or not self._more(max(wanted, _MAX_TAIL)):
                     self._at = end
                     return found
             wanted *= 2
 
     def _more(self, size: int) -> bool:
         data = self._file.read(size)
+        if not data:
+            return False
         self._before += self._at
         self._text = self._text[self._at :] + data
         self._at = 0
-        return bool(data)
+        return True

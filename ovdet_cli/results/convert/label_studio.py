@@ -154,8 +154,10 @@ def _read_region(region: dict[str, Any], size_hw: tuple[int, int]) -> Found:
         ring = near if np.abs(ring - near).max() < 1e-6 * max(size_hw) else ring
         return Found(str(labels[0]), (*ring.min(axis=0), *ring.max(axis=0)), score, mask=fill(ring, size_hw))
     x, y, w, h = (number(value[side], side) for side in ("x", "y", "width", "height"))
-    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) * scale
     turn = math.radians(number(value.get("rotation") or 0, "rotation"))
+    if not turn:
+        return Found(str(labels[0]), (np.array([[x, y], [x + w, y + h]]) * scale).ravel().tolist(), score)
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) * scale
     # Turned clockwise about its first corner; the box is what holds it.
     turned = corners @ np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     turned += np.array([x, y]) * scale

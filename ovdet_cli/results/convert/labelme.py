@@ -96,7 +96,7 @@ def read_labelme(path: Path, reading: Reading) -> Iterator[Record]:
     """The records of a tree of JSON files, by name; shapes that are neither polygon nor rectangle are told of."""
     root = path / FOLDER if (path / FOLDER).is_dir() else path
     files = sorted(root.rglob("*.json")) if root.is_dir() else [root]
-    if not files:
+    if not files and root == path:
         raise RecordError(f"{root} holds no JSON files")
     for file in files:
         source = file.with_suffix("").relative_to(root if root.is_dir() else root.parent)

@@ -101,7 +101,7 @@ def read_voc(path: Path, reading: Reading) -> Iterator[Record]:
     """The records of a tree of XML files, by name."""
     root = path / FOLDER if (path / FOLDER).is_dir() else path
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() == ".xml") if root.is_dir() else [root]
-    if not files:
+    if not files and root == path:
         raise RecordError(f"{root} holds no XML files")
     classes = root.parent / CLASSES
     if root != path and classes.is_file():

@@ -65,7 +65,9 @@ class YoloWriter(Writer):
         self._index.close()
         names = dict(enumerate(self.classes.names))
         data = {"path": ".", "train": "images", "val": "images", "names": names}
-        text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=10**6)
+        # PyYAML writes some signs that end a line (U+0085) as they are, and then reads them as spaces.
+        is_plain = all(name.isprintable() for name in self.classes.names)
+        text = yaml.safe_dump(data, allow_unicode=is_plain, sort_keys=False, width=10**6)
         (self.folder / DATA).write_text(text, encoding="utf-8")
         lines = [" ".join(name.splitlines()) for name in self.classes.names]
         (self.folder / CLASSES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -110,7 +112,7 @@ def read_yolo(path: Path, reading: Reading) -> Iterator[Record]:
         yield from _read_indexed(root, labels, names, reading)
         return
     files = sorted(file for file in labels.rglob("*.txt") if file.name != CLASSES)
-    if not files:
+    if not files and labels == path:
         raise RecordError(f"{labels} holds no label files (.txt)")
     for file in files:
         yield _read_beside(file, labels, reading.images or root / "images", names, reading)
