@@ -7,7 +7,12 @@ import { statSync } from "node:fs";
 const require = createRequire(process.cwd() + "/"); // the two packages are installed where one stands, not here
 const puppeteer = require("puppeteer-core");
 const axe = require("axe-core").source;
-const SIZES = [[390, 844], [1280, 800], [1920, 1080], [320, 640]];
+const SIZES = [
+  [390, 844],
+  [1280, 800],
+  [1920, 1080],
+  [320, 640],
+];
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -20,9 +25,18 @@ async function opened(file, [width, height], scheme = "light", hash = "") {
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && page.faults.push(message.text()));
   page.on("pageerror", (error) => page.faults.push(error.message));
   const own = pathToFileURL(file).href;
-  page.on("request", (request) => /^(data|blob):/.test(request.url()) || request.url().startsWith(own) || page.faults.push(`request ${request.url()}`));
+  page.on(
+    "request",
+    (request) =>
+      /^(data|blob):/.test(request.url()) ||
+      request.url().startsWith(own) ||
+      page.faults.push(`request ${request.url()}`),
+  );
   await page.setViewport({ width, height });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }, { name: "prefers-reduced-motion", value: "reduce" }]);
+  await page.emulateMediaFeatures([
+    { name: "prefers-color-scheme", value: scheme },
+    { name: "prefers-reduced-motion", value: "reduce" },
+  ]);
   await page.goto(own + hash);
   await page.waitForFunction(() => document.documentElement.dataset.drawn === "all", { timeout: 30000 });
   return page;
@@ -55,14 +69,26 @@ for (const file of process.argv.slice(2)) {
   const runs = [];
   for (let k = 0; k < 5; k++) runs.push(await times(file));
   const middle = (key) => runs.map((run) => run[key]).sort((a, b) => a - b)[2];
-  console.log(`${file}: ${(statSync(file).size / 1e6).toFixed(2)} MB; median of 5: ${Object.keys(runs[0]).map((key) => `${key} ${Math.round(middle(key))}`).join(", ")} (ms)`);
+  console.log(
+    `${file}: ${(statSync(file).size / 1e6).toFixed(2)} MB; median of 5: ${Object.keys(runs[0])
+      .map((key) => `${key} ${Math.round(middle(key))}`)
+      .join(", ")} (ms)`,
+  );
   for (const size of SIZES) {
     for (const scheme of ["light", "dark"]) {
       for (const hash of ["", "#picture=0"]) {
         const { console: said, axe: found } = await faultsOf(file, size, scheme, hash);
         const grave = found.filter((one) => ["serious", "critical"].includes(one.impact));
-        console.log(`  ${size[0]} px, ${scheme}${hash ? ", record open" : ""}: ${grave.length} serious or critical, ${found.length - grave.length} lesser${said.length ? `; console: ${said.join(" | ")}` : ""}`);
-        for (const one of found) console.log(`    ${one.impact}: ${one.id} (${one.nodes.length}): ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 110) + " " + (node.any[0]?.message ?? "").slice(0, 160)).join("\n        ")}`);
+        console.log(
+          `  ${size[0]} px, ${scheme}${hash ? ", record open" : ""}: ${grave.length} serious or critical, ${found.length - grave.length} lesser${said.length ? `; console: ${said.join(" | ")}` : ""}`,
+        );
+        for (const one of found)
+          console.log(
+            `    ${one.impact}: ${one.id} (${one.nodes.length}): ${one.nodes
+              .slice(0, 3)
+              .map((node) => node.html.slice(0, 110) + " " + (node.any[0]?.message ?? "").slice(0, 160))
+              .join("\n        ")}`,
+          );
       }
     }
   }

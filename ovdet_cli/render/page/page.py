@@ -22,6 +22,7 @@ from ovdet_cli.render.page.trends import trends
 NUM_STATIC_LABELS = 50
 _FOLDER = Path(__file__).parent
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_STYLES = ("base", "tables", "filters", "charts", "pictures", "videos", "record", "media")
 # The order of use: each file sees the functions of those before it.
 _SCRIPTS = (
     *("text", "dom", "data", "state", "table", "charts", "filters"),
@@ -46,7 +47,7 @@ def page_html(payload: dict[str, Any]) -> str:
     whole = complete(payload)
     thumbs = [thumb if _BASE64.fullmatch(thumb or "") else "" for thumb in whole.pop("thumbs")]
     changed = trends(whole)
-    style, early, script = _asset("report.css"), _asset("js/early.js"), _script()
+    style, early, script = _style(), _asset("js/early.js"), _script()
     return _template().render(
         data=whole,
         top=_most_frequent(whole, 3),
@@ -95,6 +96,10 @@ def _scale(whole: dict[str, Any]) -> float:
 
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _style() -> str:
+    return "\n".join(_asset(f"css/{name}.css") for name in _STYLES)
 
 
 def _script() -> str:

@@ -160,7 +160,7 @@ function togetherSection(mount) {
         title: "Labels seen together",
         value: part,
         desc: `Of the ${UNIT.many} with the label of a row, the per cent that also hold the label of a column.${pairs[0] ? ` Most often together: ${plainLabel(pairs[0].a)} and ${plainLabel(pairs[0].b)}.` : ""}`,
-        write: (a, b) => (a === b ? "" : `${Math.round(100 * part(a, b))}`),
+        write: (a, b) => (a === b || !of(a, b) ? "" : `${Math.round(100 * part(a, b))}`),
         describe: (a, b) => [
           h("b", {}, labelName(labels[kept[a]], 40)),
           a === b

@@ -24,6 +24,12 @@ function name(text, length = 60) {
   const shown = shortened(whole, length);
   return h("bdi", { class: "name", title: shown === whole ? null : whole, text: shown });
 }
+// A path runs from left to right whatever its script, so that its ending stays at its end.
+function path(text, length = 400) {
+  const element = name(text, length);
+  element.dir = "ltr";
+  return element;
+}
 const prose = (text) => h("bdi", { class: "text", text: visible(text, true) });
 
 function link(href, content, attributes) {

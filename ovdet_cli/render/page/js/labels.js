@@ -58,7 +58,10 @@ function labelsSection(mount) {
           known(L.minutes_share[i])
             ? [
                 share(L.minutes_share[i]),
-                h("span", { class: "second", text: interval(L.minutes_low?.[i], L.minutes_high?.[i]) }),
+                h("span", {
+                  class: "second",
+                  text: known(L.minutes_low?.[i]) ? interval(L.minutes_low[i], L.minutes_high?.[i]) : "",
+                }),
               ]
             : "–",
       },

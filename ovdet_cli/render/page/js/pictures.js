@@ -181,12 +181,17 @@ const pictureMatches = (k, view) =>
   (!view.labels.length || (D.pictures[k].boxes ?? []).some((box) => view.labels.includes(box[0])));
 
 function galleryOf(i, view) {
-  return ROWS.map(([key, title, what]) => {
+  const rows = ROWS.map(([key, title, what]) => {
     const pictures = (D.details[i].gallery?.[key] ?? []).filter(
       (k) => D.pictures[k] && postPasses(view, postOf(D.pictures[k])),
     );
     return { title, what, pictures };
   }).filter((row) => row.pictures.length);
+  // With a handful of finds the three rows would show the same pictures three times.
+  const all = [...new Set(rows.flatMap((row) => row.pictures))];
+  if (rows.length < 2 || all.length > 6 || all.length > Math.max(...rows.map((row) => row.pictures.length)))
+    return rows;
+  return [{ title: "All of them", what: "nearest to the threshold first", pictures: all }];
 }
 function gallery(i, rows, view) {
   const threshold = L.threshold[i];
@@ -207,7 +212,7 @@ function gallery(i, rows, view) {
     ),
     h(
       "div",
-      { class: "rows" },
+      { class: rows.length > 1 ? "rows" : "rows single" },
       rows.map((row) =>
         h(
           "div",

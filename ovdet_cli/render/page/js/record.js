@@ -45,7 +45,7 @@ function drawRecord(dialog, index) {
   const at = around.indexOf(index);
   const view = boxed(picture, { tags: true, eager: true });
   const boxes = picture.boxes ?? [];
-  const title = h("h2", { id: "record-title", tabindex: -1 }, name(fileName(picture.source), 70));
+  const title = h("h2", { id: "record-title", tabindex: -1 }, path(fileName(picture.source), 70));
   dialog.replaceChildren(
     h(
       "header",
@@ -102,11 +102,11 @@ function recordFacts(picture, post) {
   const facts = [];
   const fact = (title, ...value) => facts.push(h("div", {}, h("dt", { text: title }), h("dd", {}, value)));
   const href = safeLink(picture.href);
-  fact("File", prose(picture.source));
+  fact("File", path(picture.source));
   if (href && isVideo(picture))
     fact("Open", link(atTime(href, picture.time_s), `The clip at ${clock(picture.time_s)}`));
   else if (href) fact("Open", link(href, "The original file"));
-  else if (picture.href) fact("Path", prose(picture.href));
+  else if (picture.href) fact("Path", path(picture.href));
   if (isVideo(picture)) fact("Time in the clip", clock(picture.time_s));
   if (post) {
     if (known(post.account)) fact("Account", name(post.account, 60));

@@ -13,7 +13,11 @@ function readHash() {
     const [table, key] = one.split(":");
     if (key) sort[table] = key;
   }
-  const date = (key) => (/^\d{4}-\d\d(-\d\d(T\d\d:\d\d)?)?$/.test(query.get(key) ?? "") ? query.get(key) : "");
+  const date = (key) => {
+    const text = query.get(key) ?? "";
+    if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d)?$/.test(text)) return "";
+    return SIZE === "hour" ? text.slice(0, 10) + (text.slice(10) || "T00:00") : text.slice(0, 10);
+  };
   const picture = query.get("picture");
   return {
     labels: indices(query.getAll("label"), LABELS_BY_NAME),

@@ -68,7 +68,7 @@ function videoFigure(video, view) {
     h(
       "figcaption",
       {},
-      h("h3", {}, link(video.href, name(fileName(video.source), 60))),
+      h("h3", {}, link(video.href, path(fileName(video.source), 60))),
       h("span", {
         class: "aside",
         text: [
@@ -161,7 +161,7 @@ function lane(row, video, duration) {
     { class: "lane" },
     h("div", { class: "labelled" }, swatch(row.i), labelName(row.i, 26)),
     track,
-    h("div", { class: "on", text: clock(row.on, false) }),
+    h("div", { class: "on", text: clock(row.on, row.on < 10) }),
   );
 }
 function axis(duration) {

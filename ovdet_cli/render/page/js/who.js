@@ -147,6 +147,7 @@ function countedAccounts(view, labels) {
 }
 
 function groupTable(mount, rows, title, id, key) {
+  const called = (one) => (id === "folders" && !one.name ? "(top folder)" : one.name);
   const most = Math.max(1, ...rows.map((one) => one.units ?? 0));
   const table = dataTable({
     id,
@@ -155,7 +156,7 @@ function groupTable(mount, rows, title, id, key) {
     pageSize: 10,
     caption: (n) => plural(n, key.toLowerCase(), title.toLowerCase()),
     columns: [
-      { key: "name", title: key, value: (one) => visible(one.name), cell: (one) => name(one.name, 40) },
+      { key: "name", title: key, value: (one) => visible(called(one)), cell: (one) => name(called(one), 40) },
       {
         key: "bar",
         title: "Bar",
