@@ -41,7 +41,7 @@ def convert(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="What to write, of the list above, or run. Default, of other tools' files: run.",
+            help="What to write; of other tools' files by default: run.",
         ),
     ] = None,
     origin: Annotated[

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -40,7 +41,7 @@ class Aligned:
 
 
 def load_results(path: Path, truth: GroundTruth, *, with_masks: bool = False) -> Aligned:
-    """The results at `path`: a run folder, its detections.jsonl or .csv, or a file of COCO results.
+    """The results at `path`: a run folder, its detections.jsonl, .parquet or .csv, or a file of COCO results.
 
     A COCO file beside which a coco_images.json stands is matched by names; else its ids are the truth's own.
 
@@ -104,7 +105,8 @@ def _align_run(run: Run, truth: GroundTruth, with_masks: bool) -> Aligned:
             continue
         if status != "ok":
             failures.append(image.file_name)
-        elif image.size_hw not in (None, (height, width)):
+        # A run that was converted may not know a size: NA, which compares with nothing.
+        elif isinstance(height, Integral) and image.size_hw not in (None, (height, width)):
             resized.append(image.file_name)
     results, foreign = _run_results(run, ids, truth, with_masks)
     vocabulary = run.info.get("vocabulary", {}).get("names")

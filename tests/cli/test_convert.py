@@ -222,6 +222,19 @@ def test_a_foreign_yolo_set_takes_sizes_from_its_pictures(ovdet, tmp_path):
     np.testing.assert_array_equal(good.detections.scores, np.float32([1, 0.75]))
 
 
+def test_a_run_that_knows_no_sizes_is_evaluated(ovdet, run, tmp_path):
+    assert ovdet("convert", run, "--to", "coco", "-o", tmp_path / "coco").exit_code == 0
+    rows = "x_min,y_min,x_max,y_max,class_id,confidence,tracker_id,class_name,source\n0,0,3,4,0,0.9,,dog,a.jpg\n"
+    (tmp_path / "boxes.csv").write_text(rows)
+    assert ovdet("convert", tmp_path / "boxes.csv", "-o", tmp_path / "back").exit_code == 0
+    assert load_run(tmp_path / "back").frames["width"].isna().all()
+    assert ovdet("eval", tmp_path / "back", "--truth", tmp_path / "coco" / "annotations.json").exit_code == 0
+    assert ovdet("report", tmp_path / "back", "-o", tmp_path / "report").exit_code == 0
+    result = ovdet("convert", tmp_path / "back", "--to", "yolo", "-o", tmp_path / "yolo")
+    assert result.exit_code == 3
+    assert "its size is not known" in result.stderr.replace("\n", " ")
+
+
 def test_other_tools_files_go_straight_into_another_format(ovdet, run, tmp_path):
     assert ovdet("convert", run, "--to", "labelme", "-o", tmp_path / "one").exit_code == 0
     result = ovdet("convert", tmp_path / "one", "--to", "coco", "-o", tmp_path / "two")
