@@ -1,5 +1,6 @@
 """What a video says of itself that its annotated copy takes over."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _OWN_KEYS = frozenset(
     ("encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "vendor_id", "bps")
 )
+# A sign other than a colon before the frames says that some numbers are dropped.
+_TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
 # The first picture tells; a file that gives none among so many packets is told by its header.
 _MOST_PACKETS = 300
 
@@ -101,6 +104,13 @@ def read_facts(path: Path) -> VideoFacts:
             chapters=_chapters(container),
             notes=_notes(container, stream, first, tags, lead_s),
         )
+
+
+def is_timecode(text: str, rate: Fraction) -> bool:
+    """Whether it is a timecode that MP4 holds: it has a byte for frames a second, and drops some of 30 or 60 alone."""
+    match = _TIMECODE.fullmatch(text)
+    fps = round(rate)
+    return match is not None and 0 < fps < 256 and (match[1] == ":" or fps in (30, 60))
 
 
 def kept_metadata(metadata: Mapping[str, str]) -> dict[str, str]:

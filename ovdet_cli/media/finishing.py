@@ -38,6 +38,8 @@ class Wrapping:
     """When the last picture is shown."""
     last_duration_s: Fraction
     """And for how long."""
+    rate: Fraction
+    """Frames a second, in which a timecode counts."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     video_metadata: Mapping[str, str] = field(default_factory=dict)
     chapters: Sequence[Chapter] = ()
@@ -87,6 +89,7 @@ def _added(output: "OutputContainer", stream: Any, wrapping: Wrapping | None) ->
     copy.metadata.update(stream.metadata)
     if stream.type == "video" and wrapping is not None:
         copy.metadata.update(wrapping.video_metadata)
+        copy.codec_context.framerate = wrapping.rate
         if copy.codec_context.codec.canonical_name == "hevc":
             copy.codec_context.codec_tag = "hvc1"  # the one of MP4's two that Apple's players open
     copy.disposition = stream.disposition

@@ -44,6 +44,8 @@ _AAC_LAYOUTS = {name: name for name in ("mono", "stereo", "3.0", "4.0", "5.0", "
     "5.0(side)": "5.0",
     "5.1(side)": "5.1",
 }
+# Of sound that says only how many channels it has (AVI, WMA).
+_LAYOUT_OF = {1: "mono", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _AAC_BITS_A_CHANNEL = 96_000
 # Of these MP4's header tells what only a packet says; the header is written with the first fragment.
 _TOLD_BY_PACKETS = frozenset(("ac3", "eac3"))
@@ -176,7 +178,7 @@ class SideStreams:
         elif codec in _COPIED_SOUND:
             return _Track(name, stream, self._output.add_stream_from_template(stream), self._copy)
         rate = context.sample_rate if context.sample_rate in _AAC_RATES else 48000
-        layout = _AAC_LAYOUTS.get(context.layout.name, "stereo")
+        layout = _AAC_LAYOUTS.get(context.layout.name) or _LAYOUT_OF.get(context.channels, "stereo")
         target = self._output.add_stream("aac", rate=rate, layout=layout)
         target.bit_rate = _AAC_BITS_A_CHANNEL * target.codec_context.channels
         self._notes.append(f"{name} is converted {reason}")
@@ -218,7 +220,8 @@ class SideStreams:
             if stream.codec_context
             else stream.type
             for stream in self._container.streams
-            if stream.type not in ("video", "audio", "subtitle")
+            # A timecode comes back with the pictures.
+            if stream.type not in ("video", "audio", "subtitle") and "timecode" not in stream.metadata
         ]
         # A track of chapters' names comes back with the chapters.
         if names and not (set(names) == {"data"} and _has_chapters(self._container)):

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ from ovdet_cli.errors import InputError
 from ovdet_cli.media.colour import ColourTags, encodable, written_tags
 from ovdet_cli.media.containers import open_container, reason_of, video_stream
 from ovdet_cli.media.encoders import Encoding, choose_encoder
-from ovdet_cli.media.facts import Chapter, VideoFacts, read_facts
+from ovdet_cli.media.facts import Chapter, VideoFacts, is_timecode, read_facts
 from ovdet_cli.media.finishing import Wrapping, wrap_up
 from ovdet_cli.media.sidestreams import LATEST_S, SideStreams
 from ovdet_cli.media.writing import is_disk_error, write_error
@@ -283,19 +283,29 @@ class VideoWriter:
         length_s = 1 / facts.rate
         if is_whole and self._end_s is None and facts.end_s is not None and facts.end_s > self._last_s:
             length_s = facts.end_s - self._last_s
-        video_metadata = dict(facts.stream_metadata)
-        if self._start_s is not None:
-            video_metadata.pop("timecode", None)  # it would be that of the source's first frame
+        metadata, video_metadata = self._timed(facts.metadata), self._timed(facts.stream_metadata)
+        if len(metadata) + len(video_metadata) < len(facts.metadata) + len(facts.stream_metadata):
+            why = "it is the source's first frame's" if self._start_s is not None else "MP4 cannot say it at this rate"
+            self.notes.append(f"its timecode is left out: {why}")
         assert self._last_pts is not None
         return Wrapping(
             timescale=self._time_base.denominator,
             last_s=self._last_pts * self._time_base,
             last_duration_s=length_s,
-            metadata=facts.metadata,
+            rate=facts.rate,
+            metadata=metadata,
             video_metadata=video_metadata,
             chapters=self._chapters(self._last_s + length_s),
             subtitles=() if self._side is None else self._side.subtitles,
         )
+
+    def _timed(self, metadata: Mapping[str, str]) -> dict[str, str]:
+        """The metadata without a timecode that would be wrong, or that MP4 refuses."""
+        return {
+            key: value
+            for key, value in metadata.items()
+            if key.lower() != "timecode" or (self._start_s is None and is_timecode(value, self._facts.rate))
+        }
 
     def _chapters(self, until_s: Fraction) -> list[Chapter]:
         """The chapters of what was written, in its time."""

@@ -532,3 +532,48 @@ def test_times_stay_exact_over_many_fragments(tmp_path: Path, name: str, den: in
     stored, written = packets_of(source, "audio"), packets_of(made, "audio")
     assert [data for _, data in written] == [data for _, data in stored]
     assert max(abs(a - b) for (a, _), (b, _) in zip(stored, written, strict=True)) < Fraction(1, 1000)
+
+
+def make_coded(path: Path, timecode: str, rate: int | Fraction = 25) -> Path:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=rate)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.metadata["timecode"] = timecode
+        for index in range(20):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(clips.grey_picture(index, (64, 48)), "rgb24")))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "timecode", "rate", "told"),
+    [
+        ("a.mov", "01:00:00:05", 25, False),
+        ("a.mp4", "00:00:59;28", Fraction(30000, 1001), False),
+        ("a.mkv", "01:02:03:04", 25, False),
+        ("a.mkv", "00:00:59;20", 25, True),
+        ("a.mkv", "some time", 25, True),
+    ],
+)
+def test_a_timecode_comes_back(tmp_path: Path, name: str, timecode: str, rate: Fraction, told: bool) -> None:
+    made, notes, _ = copied(make_coded(tmp_path / name, timecode, rate))
+    assert len(shown(made)) == 20
+    assert notes == (["its timecode is left out: MP4 cannot say it at this rate"] if told else [])
+    with av.open(str(made)) as container:
+        kept = container.streams.video[0].metadata.get("timecode")
+    assert kept == (None if told else timecode)
+
+
+def test_a_timecode_is_not_that_of_a_part(tmp_path: Path) -> None:
+    _, notes, _ = copied(make_coded(tmp_path / "a.mov", "01:00:00:00"), sampling=Sampling(start_s=Fraction(2, 5)))
+    assert notes == ["its timecode is left out: it is the source's first frame's"]
+
+
+def test_sound_that_says_only_how_many_channels_it_has_keeps_them(tmp_path: Path) -> None:
+    made, _, _ = copied(
+        make_clip(
+            tmp_path / "a.avi", codec="mjpeg", pix_fmt="yuvj420p", time_base=FRAME, ticks=range(20), audio="pcm_s16le"
+        )
+    )
+    with av.open(str(made)) as container:
+        assert container.streams.audio[0].layout.name == "mono"
