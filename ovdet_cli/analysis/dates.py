@@ -1,5 +1,6 @@
 """Times as people, programs and cameras write them -> instants in UTC; and the zone they are meant in."""
 
+import contextlib
 import math
 import re
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -99,6 +100,8 @@ def _from_number(text: str, zone: tzinfo) -> datetime:
 
 
 def _from_words(text: str) -> datetime:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text)
     in_utc = _UTC_WORD.search(text) is not None and "," not in text
     plain = _UTC_WORD.sub("", text) if in_utc else text
     plain = _YEAR_FIRST.sub(lambda m: f"{m[1]}-{int(m[3]):02d}-{int(m[4]):02d}", plain, count=1)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -118,10 +118,3 @@ def _made(path: Path) -> bytes | None:
         return file_print(path).tobytes()
     except InputError:
         return None
-
-
-def files_below(root: Path, sources: Sequence[str]) -> Iterator[Path | None]:
-    """Where the files of sources lie; None for names that lead out of the root."""
-    for source in sources:
-        is_inside = not source.startswith("/") and ".." not in source.split("/") and "\0" not in source
-        yield root / source if is_inside else None
