@@ -79,6 +79,16 @@ def _suggested(report: Report) -> pa.Table:
     return pa.Table.from_pylist(rows, schema)
 
 
+def _duplicates(report: Report) -> pa.Table:
+    """source, like: files that are not counted, and the counted one whose post shows the same."""
+    if report.duplicates is None:
+        return pa.schema({"source": pa.string(), "like": pa.string()}).empty_table()
+    return report.store.table(
+        """SELECT s.name AS source, k.name AS "like" FROM duplicate d JOIN source s ON s.source_id = d.source_id
+        JOIN source k ON k.source_id = d.kept_id ORDER BY d.source_id"""
+    )
+
+
 TABLES: dict[str, Callable[[Report], pa.Table]] = {
     "totals": _totals,
     "labels": _labels,
@@ -93,6 +103,7 @@ TABLES: dict[str, Callable[[Report], pa.Table]] = {
     "bands": lambda report: footage.band_table(report.store).drop_columns(["source_id", "frame_id", "label_id"]),
     "compare": _compare,
     "suggested": _suggested,
+    "duplicates": _duplicates,
 }
 """Name -> what makes it. Their columns: the functions' docstrings."""
 

@@ -19,6 +19,7 @@ from ovdet_cli.analysis import groups, over_time, sides, summary
 from ovdet_cli.analysis.correcting import CorrectedShare
 from ovdet_cli.analysis.cuts import RunCuts, apply_cuts
 from ovdet_cli.analysis.findings import Findings
+from ovdet_cli.analysis.folding import fold_sources
 from ovdet_cli.analysis.judged import correct_shares, from_histograms, from_truth
 from ovdet_cli.analysis.labels import LabelTable, label_table
 from ovdet_cli.analysis.loading import load_runs
@@ -64,6 +65,8 @@ class ReportRequest:
     split: datetime | None = None
     """Before with after; None: the first half of the time with the second, if posts have times."""
     fold_duplicates: bool = False
+    cache: Path | None = None
+    """A file that keeps what was read of pictures to compare them."""
     reviewed: Path | None = None
     """A checked sample, to correct shares by."""
     suggest_thresholds: bool = False
@@ -149,7 +152,17 @@ class Report:
         self.store.put("post", pa.concat_tables(parts))
 
     def _fold(self) -> Sequence[int]:
-        raise NotImplementedError
+        request = self.request
+        folded = fold_sources(self.store, self.places, self.findings, request.cache, by_post=request.unit == "post")
+        ids = (pa.array(values, pa.int32()) for values in (folded.source_ids, folded.kept))
+        self.store.put("duplicate", pa.table(dict(zip(("source_id", "kept_id"), ids, strict=True))))
+        self.duplicates = {"folded": folded.posts, "groups": folded.groups, "examples": folded.examples}
+        if folded.unread:
+            self.notes.append(
+                f"{folded.unread:,} files could not be compared with others, as they are gone or cannot be read "
+                "(--root DIR says where they are); none of them is folded."
+            )
+        return folded.source_ids
 
     def _make_units(self, folded: Sequence[int]) -> LeftOut:
         request = self.request

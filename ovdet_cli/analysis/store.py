@@ -4,10 +4,10 @@ Tables, filled in this order:
 
     run      run_id, name
     source   source_id, run_id, name, is_video            a file of a run, in order
-    label    label_id, name                               in order of their names
-    frame    frame_id, source_id, index, time_s, width, height, is_ok, error, is_reused, num_recorded
+    label    label_id, name                               in order of the runs, and of their names in a run
+    frame    frame_id, source_id, index, time_s, width, height, is_ok, error, is_reused
     det      frame_id, label_id, score, x1, y1, x2, y2, track_id     all that was recorded, boxes in fractions of the
-                                                          picture
+                                                          picture, NULL where its size is not known
 
 DuckDB because a million posts do not fit in the memory of a script that makes tables of them, and because it needs no
 server and nothing else (MIT licence).
@@ -15,7 +15,8 @@ server and nothing else (MIT licence).
 
 import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,8 +34,8 @@ CREATE TABLE run (run_id INTEGER, name VARCHAR);
 CREATE TABLE source (source_id INTEGER, run_id INTEGER, name VARCHAR, is_video BOOLEAN);
 CREATE TABLE label (label_id INTEGER, name VARCHAR);
 CREATE TABLE frame (
-  frame_id INTEGER, source_id INTEGER, "index" BIGINT, time_s DOUBLE, width INTEGER, height INTEGER, is_ok BOOLEAN,
-  error VARCHAR, is_reused BOOLEAN, num_recorded INTEGER
+  frame_id INTEGER, source_id INTEGER, "index" BIGINT, time_s DOUBLE, width BIGINT, height BIGINT, is_ok BOOLEAN,
+  error VARCHAR, is_reused BOOLEAN
 );
 CREATE TABLE det (
   frame_id INTEGER, label_id INTEGER, score FLOAT, x1 FLOAT, y1 FLOAT, x2 FLOAT, y2 FLOAT, track_id BIGINT
@@ -71,30 +72,28 @@ class Store:
         Raises:
             OutputError: the disk is full.
         """
-        try:
+        with _room():
             return self.connection.execute(query, list(parameters))
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise OutputError(
-                f"the report's database in {tempfile.gettempdir()} cannot go on ({error}); name one with room in TMPDIR"
-            ) from error
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """All rows of a small answer."""
-        return self.run(query, *parameters).fetchall()
+        with _room():
+            return self.connection.execute(query, list(parameters)).fetchall()
 
     def columns(self, query: str, *parameters: Any) -> dict[str, Any]:
         """An answer as numpy arrays by name; columns with missing values are masked arrays."""
-        return self.run(query, *parameters).fetchnumpy()
+        with _room():
+            return self.connection.execute(query, list(parameters)).fetchnumpy()
 
     def table(self, query: str, *parameters: Any) -> pa.Table:
         """An answer as an Arrow table."""
-        return self.connection.sql(query, params=list(parameters)).to_arrow_table()
+        with _room():
+            return self.connection.sql(query, params=list(parameters)).to_arrow_table()
 
     def number(self, query: str, *parameters: Any) -> Any:
         """The one value of a one-row answer."""
-        row = self.run(query, *parameters).fetchone()
-        assert row is not None
-        return row[0]
+        ((value,),) = self.rows(query, *parameters)  # all of them: a result that is left half read blocks the next one
+        return value
 
     def put(self, name: str, table: pa.Table) -> None:
         """Makes a table of the database out of an Arrow table."""
@@ -118,3 +117,14 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise OutputError(
+            f"the report's database in {tempfile.gettempdir()} cannot go on ({error}); "
+            "name a place with more room in TMPDIR"
+        ) from error

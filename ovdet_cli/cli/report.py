@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from ovdet_cli.analysis.report import Report, ReportRequest
+    from ovdet_cli.models.store import home
 
 _COUNTED, _KNOWN, _JUDGED, _WRITTEN = "What is counted", "What is known of posts", "Judging", "What is written"
 
@@ -208,6 +209,7 @@ def report(
         compare=compare,
         split=_moment(split, zone, "--split"),
         fold_duplicates=fold_duplicates,
+        cache=home() / "prints.sqlite",
         reviewed=reviewed,
         suggest_thresholds=suggest_thresholds,
         truth=truth,
