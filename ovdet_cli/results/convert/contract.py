@@ -1,5 +1,6 @@
 """Writer and Reading: what a format of another tool is given, and what it must do."""
 
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -207,7 +208,7 @@ def number(value: Any, what: str) -> float:
         found = float(value)
     except (ValueError, OverflowError):
         raise ValueError(f"{what} is {value!r:.40}, no number") from None
-    if not np.isfinite(found):
+    if not math.isfinite(found):
         raise ValueError(f"{what} is {value!r:.40}, no finite number")
     return found
 
