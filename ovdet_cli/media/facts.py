@@ -199,6 +199,8 @@ def _notes(
     if first is not None:
         if first.interlaced_frame:
             notes.append("interlaced: deinterlaced (yadif), a frame for each stored one, at its time")
+        if first.side_data.get("A53_CC") is not None:
+            notes.append("captions inside its pictures (CEA-608/708) are left out")
         if _is_see_through(first):
             notes.append(f"its transparency is {'laid over white' if first.format.is_rgb else 'dropped'}")
     return notes

@@ -577,3 +577,21 @@ def test_sound_that_says_only_how_many_channels_it_has_keeps_them(tmp_path: Path
     )
     with av.open(str(made)) as container:
         assert container.streams.audio[0].layout.name == "mono"
+
+
+def test_captions_inside_the_pictures_are_told(tmp_path: Path) -> None:
+    plain = make_clip(
+        tmp_path / "a.h264", ticks=range(10), time_base=FRAME, options={"bf": "0", "x264-params": "annexb=1"}
+    )
+    # ATSC A/53 part 4, 6.2.3: a user data SEI with one pair of CEA-608 characters before each picture.
+    captions = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x94\x20\xff"
+    message = b"\x00\x00\x01\x06\x04" + bytes([len(captions)]) + captions + b"\x80"
+    parts = plain.read_bytes().split(b"\x00\x00\x01")
+    joined = b"".join(
+        (message if part[:1] and part[0] & 31 in (1, 5) else b"") + b"\x00\x00\x01" + part for part in parts[1:]
+    )
+    source = tmp_path / "b.h264"
+    source.write_bytes(joined)
+    made, notes, _ = copied(source)
+    assert "captions inside its pictures (CEA-608/708) are left out" in notes
+    assert len(shown(made)) == 10
