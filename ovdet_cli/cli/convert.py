@@ -104,6 +104,7 @@ def convert(
         records, name = run.iter_records(), "run"
     else:
         name = origin or recognise(path)
+        _check_apart(path, output, () if to is None or to == "run" else FORMATS[to].entries)
         reader = FORMATS[name].reader
         assert reader is not None
         records = reader(path, reading)
@@ -115,6 +116,14 @@ def convert(
         options = Options(scores, url)
         outcome = write_format(to, records, output, reading.classes.names, options=options, overwrite=overwrite)
     _tell(outcome, reading, output, is_quiet=quiet)
+
+
+def _check_apart(path: Path, output: Path, entries: tuple[str, ...]) -> None:
+    """UsageError where what is read would be written into, or replaced by what is made of it."""
+    read, written = path.resolve(), output.resolve()
+    is_inside = written.is_relative_to(read) if path.is_dir() else False
+    if is_inside or any(read.is_relative_to(written / entry) for entry in entries):
+        raise UsageError(f"{path} is read, so it is not written into as well: name another folder with -o")
 
 
 def _make_run(

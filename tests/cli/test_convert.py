@@ -150,6 +150,36 @@ def test_a_run_is_never_written_into(ovdet, run, below):
     assert snapshot(run) == before
 
 
+@pytest.mark.parametrize(
+    ("origin", "to", "into"),
+    [
+        ("yolo", "yolo", ""),
+        ("yolo", "run", ""),
+        ("yolo", "coco", "labels/deep"),
+        ("coco/annotations.json", "coco", ".."),
+        ("yolo/labels", "yolo", ".."),
+    ],
+)
+def test_what_is_read_is_never_replaced(ovdet, run, tmp_path, origin, to, into):
+    for name in ("yolo", "coco"):
+        assert ovdet("convert", run, "--to", name, "-o", tmp_path / name).exit_code == 0
+    before = snapshot(tmp_path)
+    path = tmp_path / origin
+    result = ovdet("convert", path, "--from", origin[:4], "--to", to, "-o", (path / into).resolve(), "--overwrite")
+    assert result.exit_code == 2
+    assert "not written into" in result.stderr.replace("\n", " ")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_run_of_parquet_is_not_replaced_by_itself(ovdet, tmp_path):
+    run = write_run(tmp_path / "run", ["parquet"])
+    before = snapshot(run)
+    for path in (run, run / "detections.parquet"):
+        result = ovdet("convert", path, "--from", "parquet", "-o", run, "--overwrite")
+        assert result.exit_code == 2
+        assert snapshot(run) == before
+
+
 def test_records_that_cannot_be_read_cost_nothing(ovdet, run, tmp_path):
     out = tmp_path / "out"
     assert ovdet("convert", run, "--to", "coco", "-o", out).exit_code == 0
