@@ -119,3 +119,17 @@ def test_importing_has_no_effect_on_torch() -> None:
         "torch.backends.cudnn.allow_tf32)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_query_of_ready_words_waits_for_no_library_that_it_does_not_need() -> None:
+    code = (
+        "import sys, torch, ovdet_cli.pipeline.query\n"
+        "from ovdet_cli.detector.asking import Asker\n"
+        "from ovdet_cli.models.zoo import find_model\n"
+        "for name in ('detic-swin-b', 'detic-r50'):\n"
+        "    spec = find_model(name)\n"
+        "    Asker(spec, {}, spec.rules)\n"
+        "print([m for m in ('torchvision', 'timm', 'open_clip', 'pandas', 'torch._dynamo') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"

@@ -2,6 +2,7 @@
 
 # R regions of several frames, S sets of features a region has, D embedding width
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ovdet_cli.detections import Detections
 from ovdet_cli.detector.choosing import Chooser, finish
-from ovdet_cli.detector.precision import exact_float32
+from ovdet_cli.detector.precision import exact_float32, one_thread_for
 from ovdet_cli.detector.text_tower import TextTower
 from ovdet_cli.detector.words import WordMaker, Words
 from ovdet_cli.errors import ModelError, UsageError
@@ -55,7 +56,7 @@ class Asker:
         self.post = post
         architecture = architecture_of(spec)
         with torch.device("meta"):  # shapes alone: the other weights are never touched
-            self._model = architecture.build(spec.config)
+            self._model = (architecture.build_classifier or architecture.build)(spec.config)
         patterns = self._model.CLASSIFIER
         wanted = {
             name: t.shape
@@ -125,8 +126,9 @@ class Asker:
         objectness_R = torch.from_numpy(
             np.concatenate([s.objectness[own] for s, own in zip(stored, rows, strict=True)])
         )
-        regions = Regions(boxes_R4, objectness_R, features_of(stored, rows))
-        with exact_float32():
+        num_products = len(boxes_R4) * math.prod(stored[0].features.shape[1:]) * words.num_columns
+        with exact_float32(), one_thread_for(num_products):
+            regions = Regions(boxes_R4, objectness_R, features_of(stored, rows))
             chosen = chooser.choose_each(regions, boxes_R4, [len(own) for own in rows], words)
         found = []
         for (seen, size_hw), own, (places, class_ids, scores) in zip(frames, rows, chosen, strict=True):
@@ -145,7 +147,8 @@ class Asker:
         if not frames:
             return []
         threshold = max(self.rules.threshold, least)
-        cosines = _similar([stored for stored, _ in frames], example_SD).clamp(0, 1)
+        with one_thread_for(sum(stored.features.size for stored, _ in frames)):
+            cosines = _similar([stored for stored, _ in frames], example_SD).clamp(0, 1)
         found = []
         for (stored, size_hw), scores_R in zip(frames, cosines.split([len(s) for s, _ in frames]), strict=True):
             rows, class_ids, scores = select_detections(

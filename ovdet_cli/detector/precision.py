@@ -8,6 +8,8 @@ import torch
 from ovdet_cli.errors import DeviceError, UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_FEEDS_MORE = 3_000_000_000
+"""Multiplications of a call, 30 ms of one core, from which more threads pay."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -51,3 +53,20 @@ def exact_float32() -> Iterator[None]:
     """float32 that is float32: cuDNN's convolutions would round their inputs to TF32 by default."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
         yield
+
+
+@contextlib.contextmanager
+def one_thread_for(num_products: int) -> Iterator[None]:
+    """One thread of torch where so many multiplications would not feed more.
+
+    The others would wait for their next piece in a loop that takes all of a core, from who reads and writes meanwhile.
+    """
+    before = torch.get_num_threads()
+    if before == 1 or num_products >= _FEEDS_MORE:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -10,7 +10,7 @@ from ovdet_cli.models.checkpoint import KeyMap
 from ovdet_cli.models.detic import keys as detic_keys
 from ovdet_cli.models.detic.c4 import build_c4
 from ovdet_cli.models.detic.deformable_detr import build_deformable_detr
-from ovdet_cli.models.detic.model import build_detic
+from ovdet_cli.models.detic.model import build_detic, build_detic_classifier
 from ovdet_cli.models.dito import keys as dito_keys
 from ovdet_cli.models.dito.model import build_dito
 from ovdet_cli.models.fvlm import keys as fvlm_keys
@@ -33,6 +33,8 @@ class Architecture:
     """Names in a weight file -> the zoo's name of a model with that layout, if it is one of these."""
     own_columns: Callable[[Mapping[str, Tensor]], Tensor]
     """Tensors of a weight file -> its own classifier (S, C, D), a row a class; KeyError where it has none."""
+    build_classifier: Callable[[Any], OpenVocabularyDetector] | None = None
+    """The spec's config -> the model with no more than `classify` needs, where that is made sooner."""
 
 
 def no_columns(tensors: Mapping[str, Tensor]) -> Tensor:
@@ -41,7 +43,13 @@ def no_columns(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 ARCHITECTURES = {
-    "detic": Architecture(build_detic, lambda _: detic_keys.KEY_MAP, detic_keys.recognise, detic_keys.own_columns),
+    "detic": Architecture(
+        build_detic,
+        lambda _: detic_keys.KEY_MAP,
+        detic_keys.recognise,
+        detic_keys.own_columns,
+        build_detic_classifier,
+    ),
     "detic-c4": Architecture(
         build_c4, lambda _: detic_keys.C4_KEY_MAP, detic_keys.recognise_c4, detic_keys.own_columns
     ),

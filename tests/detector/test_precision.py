@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ovdet_cli.detector.precision import exact_float32, resolve_device, resolve_precision
+from ovdet_cli.detector.precision import exact_float32, one_thread_for, resolve_device, resolve_precision
 from ovdet_cli.errors import DeviceError, UsageError
 
 
@@ -76,3 +76,19 @@ def test_exact_float32_is_a_setting_of_its_block():
         assert not torch.backends.cudnn.allow_tf32
         assert torch.backends.cudnn.enabled
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_little_work_is_done_by_one_thread():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with one_thread_for(1000):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with one_thread_for(10**11):
+            assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError), one_thread_for(1000):
+            raise ZeroDivisionError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

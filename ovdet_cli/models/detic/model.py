@@ -7,12 +7,11 @@ regions and words are two halves), and the background column, which inference ne
 
 # R regions, S cascade stages, D embedding width, C classes, B pictures
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ovdet_cli.models.detic.backbones import build_backbone
 from ovdet_cli.models.detic.cascade import CascadeStage, MaskHead, Number, zero_shot_scores
 from ovdet_cli.models.detic.centernet import CenterNetHead, Proposals, decode_proposals
 from ovdet_cli.models.detic.config import DeticConfig
@@ -132,13 +131,27 @@ class Detic(OpenVocabularyDetector):
 
 def build_detic(config: DeticConfig) -> Detic:
     """A Detic model of random weights, in evaluation mode."""
-    pooled = config.pyramid_channels * config.box_pool**2
-    scale = config.temperature if config.learned_scale else None
+    from ovdet_cli.models.detic.backbones import build_backbone  # timm takes a second, which a query does not wait for
+
     return Detic(
         config,
         backbone=build_backbone(config.backbone),
         neck=FeaturePyramid(config.backbone.channels, config.pyramid_channels, config.num_levels),
         proposal_head=CenterNetHead(config.pyramid_channels, config.proposals.num_convs, config.num_levels),
-        stages=[CascadeStage(pooled, config.hidden, config.embedding, scale) for _ in config.delta_weights],
+        stages=_build_stages(config),
         mask_head=MaskHead(config.pyramid_channels, config.mask_channels, config.mask_convs),
     ).eval()
+
+
+def build_detic_classifier(config: DeticConfig) -> Detic:
+    """The same without the parts that see a picture: `classify` and what belongs to it work."""
+    nothing: Any = nn.Identity()
+    return Detic(
+        config, backbone=nothing, neck=nothing, proposal_head=nothing, stages=_build_stages(config), mask_head=nothing
+    ).eval()
+
+
+def _build_stages(config: DeticConfig) -> list[CascadeStage]:
+    pooled = config.pyramid_channels * config.box_pool**2
+    scale = config.temperature if config.learned_scale else None
+    return [CascadeStage(pooled, config.hidden, config.embedding, scale) for _ in config.delta_weights]

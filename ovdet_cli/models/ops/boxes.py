@@ -6,7 +6,8 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
+
+from ovdet_cli.models.ops.kernels import batched_nms, box_iou
 
 __all__ = ["box_iou", "clip_boxes", "decode_deltas", "suppress"]
 

@@ -4,7 +4,8 @@
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
+
+from ovdet_cli.models.ops.kernels import roi_align
 
 _CANONICAL_LEVEL = 4
 

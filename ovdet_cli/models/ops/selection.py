@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
-from ovdet_cli.models.ops.boxes import suppress
+from ovdet_cli.models.ops.boxes import box_iou, suppress
 from ovdet_cli.models.ops.suppression import suppress_each
 
 _MANY = 50_000

@@ -8,9 +8,9 @@ Its sliders' defaults stand here as constants.
 
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import nms
 
 from ovdet_cli.models.interface import Regions
+from ovdet_cli.models.ops.kernels import nms
 
 LEAST_OBJECTNESS = 0.9
 NMS_IOU = 0.6
