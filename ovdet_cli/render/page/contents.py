@@ -428,7 +428,8 @@ def _pictures(
         if path is not None and hrefs[source_id] is not None:
             candidates.append(Wanted(frame_id, path, index, time_s))
     made = make_thumbs(candidates, contents.options.thumb_bytes)
-    thumbs, thumb_of = [], {}
+    thumbs: list[str] = []
+    thumb_of: dict[int, int] = {}
     for frame_id in frame_ids:
         if frame_id in made:
             thumb_of[frame_id] = len(thumbs)

@@ -31,6 +31,8 @@ _OPTIONAL_COLUMNS = (
     *("minutes", "minutes_share", "minutes_low", "minutes_high"),
     *("corrected", "corrected_low", "corrected_high"),
 )
+_CUBE = ("accounts", "label", "account", "bin", "units", "base_account", "base_bin", "base_units")
+_DETAIL: dict[str, Any] = {"scores": None, "place": None, "sizes": None, "gallery": {}, "top": []}
 _MORE = ("labels", "posts", "videos", "accounts", "thumbs")
 
 
@@ -43,6 +45,17 @@ def complete(payload: dict[str, Any]) -> dict[str, Any]:
     whole["coverage"] = {**_COVERAGE, **_known(payload.get("coverage"))}
     whole["more"] = {**dict.fromkeys(_MORE, 0), **_known(payload.get("more"))}
     whole["labels"] = _label_columns(_known(payload.get("labels")))
+    whole["details"] = {key: {**_DETAIL, **_known(one)} for key, one in whole["details"].items()}
+    # What is of use only whole is there whole or not at all.
+    whole["cube"] = _whole_or_none(payload.get("cube"), *_CUBE)
+    whole["bins"] = _whole_or_none(payload.get("bins"), "starts")
+    whole["pairs"] = _whole_or_none(payload.get("pairs"), "labels", "counts")
+    whole["compare"] = _whole_or_none(payload.get("compare"), "rows")
+    if whole["compare"]:
+        sides = {
+            side: {"name": side.upper(), "units": None, **_known(whole["compare"].get(side))} for side in ("a", "b")
+        }
+        whole["compare"] = {"how": "", **_known(whole["compare"]), **sides}
     return cleaned(whole)
 
 
@@ -64,6 +77,10 @@ def cleaned(value: Any) -> Any:
 
 def _known(part: Any) -> dict[str, Any]:
     return {key: value for key, value in (part or {}).items() if value is not None}
+
+
+def _whole_or_none(part: dict[str, Any] | None, *keys: str) -> dict[str, Any] | None:
+    return part if part and all(part.get(key) for key in keys) else None
 
 
 def _label_columns(given: dict[str, Any]) -> dict[str, Any]:

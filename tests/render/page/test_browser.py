@@ -38,6 +38,29 @@ def test_all_sections_are_drawn_and_thumbs_become_pictures(tmp_path: Path) -> No
     assert said["boxes"] > 10
 
 
+def test_the_tables_behind_charts_hold_words_and_numbers(tmp_path: Path) -> None:
+    steps = """
+      all("main details").forEach((one) => { one.open = true; });
+      await pause(100);
+      return {tables: texts("details table caption"), head: texts("#time details thead th").slice(0, 4),
+        odd: doc.querySelector("main").textContent.match(/.{0,40}(undefined|NaN|\\[object).{0,40}/)};"""
+    said = seen(tmp_path, payloads.made_up(num_thumbs=16), steps).said
+    assert said["odd"] is None
+    assert said["head"] == ["Day", "Posts", "person", "car"]
+    assert len(said["tables"]) >= 5
+
+
+def test_a_filter_that_cannot_be_recomputed_says_so(tmp_path: Path) -> None:
+    payload = payloads.made_up(num_units=300, num_thumbs=4)
+    payload["unit"], payload["totals"]["units"] = {"one": "account", "many": "accounts", "how": ""}, 24
+    steps = (
+        f"""return {{result: doc.querySelector(".result").textContent, share: texts("{LABEL_ROWS} td.number")[0]}};"""
+    )
+    said = seen(tmp_path, payload, steps, "account=account_01&label=car").said
+    assert said["result"].startswith("Shares cannot be recomputed for this filter.")
+    assert said["share"].startswith(share(payload["labels"]["share"][1]))
+
+
 def test_a_filter_in_the_address_recomputes_shares(tmp_path: Path) -> None:
     payload = payloads.made_up()
     cube = payload["cube"]

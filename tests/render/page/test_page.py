@@ -116,6 +116,15 @@ def test_what_has_no_data_is_absent(payload: object, sections: list[str], words:
     assert words in " ".join(" ".join(page.texts["main"]).split())
 
 
+@pytest.mark.parametrize("key", sorted(payloads.made_up(num_units=50, num_labels=3, num_thumbs=1)))
+def test_any_part_may_be_unknown_or_half_known(key: str) -> None:
+    payload = payloads.made_up(num_units=50, num_labels=3, num_thumbs=1)
+    assert "<h1>" in page_html(payload | {key: None})
+    if isinstance(payload[key], dict) and key != "labels":
+        for part in payload[key]:
+            assert "<h1>" in page_html(payload | {key: {**payload[key], part: None}})
+
+
 def test_json_in_a_script_cannot_end_it() -> None:
     value = {"</script>": ["<!--", "\u2028\u2029", "&amp;"]}
     text = embeddable(value)

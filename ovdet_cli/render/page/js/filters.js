@@ -211,7 +211,7 @@ function resultOf(view) {
     return [
       h("b", { text: "Shares cannot be recomputed for this filter. " }),
       CUBE
-        ? `Counted are ${UNIT.many}, and one can lie in several times: the figures below stay those of the whole report; pictures and posts follow the filter.`
+        ? `Counted are ${UNIT.many}, and one ${UNIT.one} can post at several times: the figures below stay those of the whole report; pictures and posts follow the filter.`
         : "This page holds no counts by account and time: the figures below stay those of the whole report; pictures and posts follow the filter.",
     ];
   }

@@ -30,12 +30,16 @@ function mounted(id) {
 }
 // Draws a section anew; who stood in it with the keyboard still stands there afterwards.
 function redraw(id) {
-  const update = mounted(id);
-  if (!update) return;
   const held = document.activeElement;
-  update(currentView);
+  try {
+    mounted(id)?.(currentView);
+  } catch (error) {
+    // One section that fails takes no other with it.
+    console.error(`section ${id}`, error);
+  }
   if (held.isConnected || held === document.body) return;
   const mount = document.querySelector(`[data-mount="${id}"]`);
+  if (!mount) return;
   const same = held.id
     ? $(held.id)
     : [...mount.querySelectorAll(held.tagName)].find(

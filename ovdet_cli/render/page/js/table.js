@@ -151,7 +151,7 @@ function plainTable(caption, titles, rows) {
         h(
           "tr",
           {},
-          titles.map((title, k) => h("th", { scope: "col", class: k ? "number" : null, text: title })),
+          titles.map((title, k) => h("th", { scope: "col", class: k ? "number" : null }, title)),
         ),
       ),
       h(
