@@ -28,7 +28,7 @@ counted AS (
   FROM grouped WHERE name IS NOT NULL GROUP BY name
 )
 SELECT c.name, units, units_with, coalesce(t.detections, 0)::BIGINT AS detections, l.name AS top_label,
-  c.likes::BIGINT AS likes
+  try_cast(c.likes AS BIGINT) AS likes
 FROM counted c LEFT JOIN top t USING (name) LEFT JOIN label l USING (label_id) ORDER BY units DESC, c.name
 """
 

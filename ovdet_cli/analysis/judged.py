@@ -58,6 +58,7 @@ def correct_shares(store: Store, table: LabelTable, path: Path) -> tuple[Correct
 
 def from_histograms(store: Store, table: LabelTable, lowest: float) -> list[Suggestion]:
     """A threshold for each label of the table from how its scores are spread, above the lowest that was recorded."""
+    lowest = min(lowest, 1 - 1e-6)
     edges = np.linspace(lowest, 1, _SCORE_BINS + 1)
     counts = np.zeros((len(table), _SCORE_BINS), np.int64)
     place_of = {label_id: place for place, label_id in enumerate(table.label_ids.tolist())}

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ovdet_cli.analysis.intervals import ratio_of_sums, wilson
 from ovdet_cli.analysis.store import Store
@@ -27,10 +26,6 @@ class LabelTable:
 
     def __len__(self) -> int:
         return len(self.label_ids)
-
-    def to_arrow(self) -> pa.Table:
-        """The columns as a table."""
-        return pa.table({name: _array(values) for name, values in self.columns.items()})
 
 
 def label_table(store: Store) -> LabelTable:
@@ -119,7 +114,10 @@ class Shapes:
 
 
 def label_shapes(store: Store, table: LabelTable) -> Shapes:
-    """Score histograms over 0 to 1, box centres on a grid of 3 x 3 row by row, and box areas between SIZE_EDGES."""
+    """Score histograms over 0 to 1, box centres on a grid of 3 x 3 row by row, and box areas between SIZE_EDGES.
+
+    Boxes of pictures whose size is not known have only a score.
+    """
     area = "greatest(x2 - x1, 0) * greatest(y2 - y1, 0)"
     size = " + ".join(f"({area} >= {edge})::INTEGER" for edge in SIZE_EDGES)
     cell = [f"greatest(least(floor({GRID} * ({a}1 + {a}2) / 2), {GRID - 1}), 0)::INTEGER" for a in "xy"]
@@ -133,16 +131,8 @@ def label_shapes(store: Store, table: LabelTable) -> Shapes:
     for name, (expression, width) in bins.items():
         counted = np.zeros((len(table), width), np.int64)
         for label_id, place, count in store.rows(
-            f"SELECT label_id, {expression} AS place, count(*) FROM found WHERE x1 IS NOT NULL GROUP BY ALL"
+            f"SELECT label_id, {expression} AS place, count(*) FROM found GROUP BY ALL HAVING place IS NOT NULL"
         ):
             counted[row_of[label_id], place] = count
         counts[name] = counted
     return Shapes(**counts)
-
-
-def _array(values: Any) -> pa.Array:
-    if values is None:
-        return pa.nulls(0)
-    if isinstance(values, np.ma.MaskedArray):
-        return pa.array(values.data, mask=np.ma.getmaskarray(values))
-    return pa.array(values)

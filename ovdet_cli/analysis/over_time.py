@@ -9,11 +9,14 @@ import pyarrow as pa
 from ovdet_cli.analysis.labels import LabelTable
 from ovdet_cli.analysis.store import Store
 from ovdet_cli.analysis.time_bins import BinSize, bin_size, local_bins
+from ovdet_cli.errors import UsageError
 
 OTHERS = "(others)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Labels, accounts and bins of a cube, the richest that has no more cells than the page can carry.
 _MOST_CELLS = 60_000
+_MOST_BINS = 20_000
+_SECONDS = {"hour": 3600, "day": 86400, "week": 604800, "month": 2629800}
 _CUBES = ((200, 50, 120), (200, 20, 120), (100, 20, 60), (60, 10, 60), (40, 5, 40), (30, 0, 40))
 
 
@@ -41,10 +44,15 @@ class Bins:
 
 
 def make_bins(store: Store, zone: tzinfo, size: BinSize | None = None) -> Bins | None:
-    """Bins that hold all units' times, and table bin_of (unit_id, bin); None where no unit has a time, or all fall into one bin.
+    """Bins that hold all units' times, and table bin_of (unit_id, bin).
+
+    None where no unit has a time, or all fall into one bin.
 
     A few units far from all others (a wrong clock) do not stretch them: the bins begin and end where the 0.1 and 99.9
     percentiles lie, the outliers falling into the first and last one, if the whole span were many times longer.
+
+    Raises:
+        UsageError: of that size there would be too many.
     """
     first, last, low, high = store.rows(
         """SELECT min(time_us), max(time_us), quantile_disc(time_us, 0.001), quantile_disc(time_us, 0.999)
@@ -57,6 +65,8 @@ def make_bins(store: Store, zone: tzinfo, size: BinSize | None = None) -> Bins |
         first, last = low, high
     begin, end = from_microseconds(first), from_microseconds(last)
     size = size or bin_size(begin, end)
+    if (end - begin).total_seconds() > _MOST_BINS * _SECONDS[size]:
+        raise UsageError(f"--bins {size}: the posts span {(end - begin).days:,} days, which is too many {size}s")
     edges = local_bins(begin, end, zone, size)
     if len(edges) < 3:  # all at one time
         return None
@@ -109,16 +119,18 @@ class Cube:
 def make_cube(store: Store, table: LabelTable) -> Cube:
     """As many labels and accounts as the page can carry; the rest of the accounts are the last one."""
     num_bins = store.number("SELECT coalesce(max(bin) + 1, 0) FROM bin_of")
+    whole = _whole_cube(store, table.label_ids[: _CUBES[0][0]].tolist(), _CUBES[0][1])
     for labels, accounts, most_bins in _CUBES:
-        if num_bins > most_bins and (labels, accounts, most_bins) != _CUBES[-1]:
-            continue
-        cube = _cube(store, table.label_ids[:labels].tolist(), accounts)
-        if len(cube.units) <= _MOST_CELLS:
-            break
+        cube = _smaller(whole, labels, accounts)
+        if num_bins <= most_bins and len(cube.units) <= _MOST_CELLS:
+            return cube
+    while len(cube.units) > _MOST_CELLS:
+        labels //= 2
+        cube = _smaller(whole, labels, accounts)
     return cube
 
 
-def _cube(store: Store, label_ids: list[int], num_accounts: int) -> Cube:
+def _whole_cube(store: Store, label_ids: list[int], num_accounts: int) -> Cube:
     top = store.rows(
         "SELECT account FROM unit WHERE account IS NOT NULL GROUP BY account ORDER BY count(*) DESC, account LIMIT ?",
         num_accounts,
@@ -139,13 +151,20 @@ def _cube(store: Store, label_ids: list[int], num_accounts: int) -> Cube:
         JOIN cell_of USING (unit_id) GROUP BY ALL ORDER BY ALL"""
     )
     base = store.columns("SELECT account, bin, count(*) AS units FROM cell_of GROUP BY ALL ORDER BY ALL")
-    columns = (
-        cells["place"],
-        cells["account"],
-        cells["bin"],
-        cells["units"],
-        base["account"],
-        base["bin"],
-        base["units"],
-    )
-    return Cube([*names, OTHERS], *columns)
+    return Cube([*names, OTHERS], *cells.values(), *base.values())
+
+
+def _smaller(cube: Cube, labels: int, accounts: int) -> Cube:
+    """Only the first labels and accounts of a cube; the other accounts are one."""
+    accounts = min(accounts, len(cube.accounts) - 1)
+    is_kept = cube.label < labels
+    cells = np.stack([cube.label, np.minimum(cube.account, accounts), cube.bin])[:, is_kept]
+    base = np.stack([np.minimum(cube.base_account, accounts), cube.base_bin])
+    names = [*cube.accounts[:accounts], OTHERS]
+    return Cube(names, *_summed(cells, cube.units[is_kept]), *_summed(base, cube.base_units))
+
+
+def _summed(keys: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """The different columns of (K, N) keys in order, and the sums of their counts."""
+    different, place = np.unique(keys, axis=1, return_inverse=True)
+    return [*different, np.bincount(place.ravel(), counts, different.shape[1]).astype(np.int64)]

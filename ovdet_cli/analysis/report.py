@@ -33,7 +33,7 @@ from ovdet_cli.analysis.summary import RunFacts
 from ovdet_cli.analysis.time_bins import BinSize
 from ovdet_cli.analysis.units import LeftOut, Part, Unit, make_units
 from ovdet_cli.errors import UsageError
-from ovdet_cli.results.runs import load_run
+from ovdet_cli.results.runs import Run, load_run
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +84,15 @@ class Report:
             RecordError: a run cannot be read. UsageError: a threshold is below what was recorded, a run is given twice,
             or two runs are wanted for a comparison. InputError: the metadata cannot be read.
         """
-        if len({path.resolve() for path in request.runs}) < len(request.runs):
-            raise UsageError("the same run is given twice; its detections would count twice")
+        if request.since is not None and request.until is not None and request.since >= request.until:
+            raise UsageError("--since is not before --until, so nothing lies between them")
         if request.compare and len(request.runs) != 2:
             raise UsageError(f"--compare sets two runs side by side; {len(request.runs)} given")
         self.request = request
         loaded = [load_run(path, with_masks=False) for path in request.runs]
-        names = _names([run.folder for run in loaded])
+        if len({_identity(run) for run in loaded}) < len(loaded):
+            raise UsageError("the same run is given twice; its detections would count twice")
+        names = _names(loaded)
         self.runs = [
             RunFacts(name, str(path), run.info) for name, path, run in zip(names, request.runs, loaded, strict=True)
         ]
@@ -121,8 +123,12 @@ class Report:
             # Runs that are compared saw the same files if these have the same names, wherever they lay.
             root = "" if self.request.compare else str(of_run.root or f"run {run_id}")
             self.store.run("UPDATE source SET place = ? || '/' || file WHERE run_id = ?", root, run_id)
-            for name, path in of_run.elsewhere.items() if not self.request.compare else ():
-                self.store.run("UPDATE source SET place = ? WHERE run_id = ? AND file = ?", path, run_id, name)
+            if of_run.elsewhere and not self.request.compare:
+                columns = {"file": list(of_run.elsewhere.keys()), "path": list(of_run.elsewhere.values())}
+                self.store.put("elsewhere", pa.table(columns))
+                self.store.run(
+                    "UPDATE source SET place = path FROM elsewhere e WHERE e.file = source.file AND run_id = ?", run_id
+                )
 
     def _find_posts(self) -> None:
         request = self.request
@@ -130,25 +136,23 @@ class Report:
         if request.metadata is not None:
             metadata = read_metadata(request.metadata, request.zone, request.metadata_key)
         self.metadata = metadata
+        # One finder for all runs, so that what belongs to any of them is not told of as belonging to none.
+        here = Places()
+        is_known = any(places.root or places.elsewhere for places in self.places)
+        find = (lambda source: here.find(source)) if is_known else None
+        finder = PostFinder(None, find, metadata, request.date_pattern, request.zone)
         parts = []
-        for run_id, places in enumerate(self.places):
+        for run_id, here in enumerate(self.places):  # noqa: B007 (read by `find`)
             ids, names = self.store.columns(
                 "SELECT source_id, file FROM source WHERE run_id = ? ORDER BY source_id", run_id
             ).values()
-            finder = PostFinder(
-                None,
-                places.find if places.root or places.elsewhere else None,
-                metadata,
-                request.date_pattern,
-                request.zone,
-            )
             found = finder.find_all(names.tolist())
-            self.findings.update(finder.findings)
             time_us = pc.cast(pc.cast(found["time"], pa.timestamp("us", "UTC")), pa.int64())
             table = found.drop_columns(["source", "time"]).rename_columns(
                 ["id", *(name for name in found.column_names[2:] if name != "time")]
             )
             parts.append(table.append_column("time_us", time_us).append_column("source_id", pa.array(ids, pa.int32())))
+        self.findings.update(finder.findings)
         self.store.put("post", pa.concat_tables(parts))
 
     def _fold(self) -> Sequence[int]:
@@ -195,9 +199,10 @@ class Report:
         above: dict[str, list[str]] = {}
         for run in self.runs:
             for entry in run.classes:
-                parents = entry.get("parent", ())
-                for parent in [parents] if isinstance(parents, str) else parents:
-                    above.setdefault(entry["name"], []).append(str(parent))
+                parents = entry.get("parent")
+                for parent in parents if isinstance(parents, list) else [parents]:
+                    if isinstance(parent, str):
+                        above.setdefault(entry["name"], []).append(parent)
         return groups.parent_table(self.store, above)
 
     @cached_property
@@ -262,7 +267,7 @@ class Report:
         if request.since is not None:
             told.append(f"since {request.since.astimezone(request.zone).isoformat(sep=' ', timespec='minutes')}")
         if request.until is not None:
-            told.append(f"until {request.until.astimezone(request.zone).isoformat(sep=' ', timespec='minutes')}")
+            told.append(f"before {request.until.astimezone(request.zone).isoformat(sep=' ', timespec='minutes')}")
         for word, chosen in (("account", request.accounts), ("source", request.sources), ("label", request.labels)):
             told += [f"{word} {name}" for name in chosen]
         if request.threshold is not None:
@@ -278,6 +283,8 @@ class Report:
             if status != "done":
                 how = "it was killed or is still going on" if status == "running" else f"its status is {status}"
                 told.append(f"The run {run.name} is not complete: {how}.")
+        missing = set(self.request.labels) - set(self.labels.columns["label"])
+        told += [f"The label {name!r} was not found anywhere." for name in sorted(missing)]
         numbers, left = self.totals, self.left_out
         if numbers["failed_files"]:
             share = numbers["failed_files"] / max(numbers["files"], 1)
@@ -331,10 +338,16 @@ class Report:
         self._stack.close()
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """What tells the runs apart: the folder's name, or its whole path where two have one name."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [folder.as_posix() for folder in folders]
+def _identity(run: Run) -> Path:
+    """The folder of a run, whichever of its formats is read; a file of another name is by itself."""
+    records = run.records.resolve()
+    return records.parent if records.stem == "detections" else records
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """What tells the runs apart: the folder's name or the file's, or the whole path where two have one name."""
+    names = [_identity(run).name for run in runs]
+    return names if len(set(names)) == len(names) else [str(_identity(run)) for run in runs]
 
 
 def _told_of_review(review: Review) -> list[str]:

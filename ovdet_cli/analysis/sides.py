@@ -23,12 +23,11 @@ class Sides:
 
 def compare_spans(store: Store, table: LabelTable, split_us: int) -> Sides:
     """Units posted before a moment with those after it; those without a time are in neither."""
-    (units,) = store.rows(
-        "SELECT count(*) FILTER (time_us < $1), count(*) FILTER (time_us >= $1) FROM unit".replace("$1", str(split_us))
-    )
+    (units,) = store.rows("SELECT count(*) FILTER (time_us < $1), count(*) FILTER (time_us >= $1) FROM unit", split_us)
     rows = store.columns(
-        f"""SELECT label_id, count(*) FILTER (time_us < {split_us}) AS a, count(*) FILTER (time_us >= {split_us}) AS b
-        FROM presence JOIN unit USING (unit_id) GROUP BY label_id"""
+        """SELECT label_id, count(*) FILTER (time_us < $1) AS a, count(*) FILTER (time_us >= $1) AS b
+        FROM presence JOIN unit USING (unit_id) GROUP BY label_id""",
+        split_us,
     )
     ka, kb = (_in_order(table, rows["label_id"], rows[side]) for side in "ab")
     return Sides(units, "Fisher's exact test, mid-p", compare_independent(ka, units[0], kb, units[1]))
@@ -55,9 +54,7 @@ def compare_runs(store: Store, table: LabelTable, many: str) -> Sides:
             ) SELECT label_id, count(*) FILTER (a AND b) AS both, count(*) FILTER (a AND NOT b) AS only_a,
               count(*) FILTER (b AND NOT a) AS only_b FROM kinds GROUP BY label_id"""
         )
-        both, only_a, only_b = (
-            _in_order(table, rows["label_id"], rows[name]) for name in ("both", "only_a", "only_b")
-        )
+        both, only_a, only_b = (_in_order(table, rows["label_id"], rows[name]) for name in ("both", "only_a", "only_b"))
         how = f"the {common} {many} that are in both, each with itself: McNemar's test, mid-p"
         return Sides((common, common), how, compare_paired(both, only_a, only_b, common))
     rows = store.columns(

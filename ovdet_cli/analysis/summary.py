@@ -49,15 +49,15 @@ class RunFacts:
     def sampling(self) -> str | None:
         """Which frames of videos were looked at, in words."""
         settings = self.part("settings")
+        every, fps = _number(settings.get("every")), _number(settings.get("fps"))
         told = {
-            "every": "every {}th frame",
-            "fps": "{:g} frames a second",
-            "keyframes": "keyframes",
-            "scenes": "a frame a shot",
-            "skip_similar": "frames that change (--skip-similar)",
+            f"every {every:g}th frame" if every else "": every not in (None, 1),
+            f"{fps:g} frames a second" if fps else "": fps is not None,
+            "keyframes": settings.get("keyframes") is True,
+            "a frame a shot": settings.get("scenes") is True,
+            "frames that change (--skip-similar)": settings.get("skip_similar") not in (None, False),
         }
-        chosen = [text.format(settings[key]) for key, text in told.items() if settings.get(key) not in (None, False, 1)]
-        return ", ".join(chosen) or None
+        return ", ".join(text for text, is_so in told.items() if is_so) or None
 
 
 def _number(value: object) -> float | None:
@@ -112,7 +112,7 @@ def failure_reasons(store: Store, most: int = 50, examples: int = 3) -> list[dic
     """reason, files, examples: failures of one text, apart from numbers and what is quoted, the most frequent first."""
     rows = store.rows(
         """WITH told AS (
-          SELECT source_id, s.name, frame_id, regexp_replace(replace(coalesce(error, 'unknown'), s.name, 'FILE'),
+          SELECT source_id, s.name, frame_id, regexp_replace(replace(coalesce(error, 'unknown'), s.file, 'FILE'),
             '([0-9]+(\\.[0-9]+)?)|(''[^'']*'')', '…', 'g') AS reason
           FROM frame f JOIN source s USING (source_id) WHERE NOT is_ok
         ) SELECT reason, count(DISTINCT source_id) AS files, min_by(name, frame_id, ?) FROM told
