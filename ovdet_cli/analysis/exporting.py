@@ -18,14 +18,19 @@ TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 
 def _totals(report: Report) -> pa.Table:
+    """One row; first and last are local times."""
     totals = {name: value for name, value in report.totals.items() if not name.endswith("_us")}
     for name in ("first", "last"):
         time_us = report.totals[f"{name}_us"]
         totals[name] = None if time_us is None else report.local(time_us)
-    return pa.table({name: [value] for name, value in {"unit": report.request.unit, **totals}.items()})
+    kinds = {"unit": pa.string(), "video_minutes": pa.float64(), "coverage": pa.float64()}
+    kinds |= {"first": pa.string(), "last": pa.string()}
+    columns = {"unit": report.request.unit, **totals}
+    return pa.table({name: pa.array([value], kinds.get(name, pa.int64())) for name, value in columns.items()})
 
 
 def _labels(report: Report) -> pa.Table:
+    """As `label_table`; first_time and last_time are local."""
     columns = {name: values for name, values in report.labels.columns.items() if values is not None}
     for name in ("first", "last"):
         times = columns.pop(f"{name}_us")
@@ -33,10 +38,12 @@ def _labels(report: Report) -> pa.Table:
     if report.corrected is not None:
         for name in ("share", "low", "high"):
             columns[f"corrected_{name}"] = getattr(report.corrected, name)
-    return pa.table({name: _array(values) for name, values in columns.items()})
+    texts = ("label", "first_source", "first_time", "last_time")
+    return pa.table({name: _texts(values) if name in texts else _array(values) for name, values in columns.items()})
 
 
 def _array(values: Any) -> pa.Array:
+    """Numbers; what is masked or nan is null."""
     if isinstance(values, np.ma.MaskedArray):
         return pa.array(values.data, mask=np.ma.getmaskarray(values))
     return pa.array(values, from_pandas=True)

@@ -36,3 +36,11 @@ class Places:
         if self.root is None or source.startswith("/") or ".." in source.split("/") or "\0" in source:
             return None
         return self.root / source
+
+    def existing(self, source: str) -> Path | None:
+        """That file, if it is there."""
+        path = self.find(source)
+        try:
+            return path if path is not None and path.is_file() else None
+        except (OSError, ValueError):  # a name that no file can have
+            return None

@@ -64,7 +64,13 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str | None, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table on stdout: a person's answer to `list`, `info`, `report`. Columns of numbers stand to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=None if title is None else Text(title),
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for i, name in enumerate(header):
         is_number = bool(rows) and all(isinstance(row[i], int | float) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")

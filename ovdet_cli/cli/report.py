@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from ovdet_cli.analysis.report import Report, ReportRequest
-    from ovdet_cli.models.store import home
 
 _COUNTED, _KNOWN, _JUDGED, _WRITTEN = "What is counted", "What is known of posts", "Judging", "What is written"
 
@@ -186,6 +185,7 @@ def report(
     from ovdet_cli.analysis.dates import zone_named
     from ovdet_cli.analysis.exporting import TABLES, plain_table, write_tables
     from ovdet_cli.analysis.report import Report, ReportRequest
+    from ovdet_cli.models.store import home
 
     if truth is not None:
         suggest_thresholds = True
@@ -222,7 +222,7 @@ def report(
             report_tables.print_report(made, top)
         if not quiet:
             for warning in made.warnings:
-                console.warn(warning)
+                console.warn(report_tables.printable(warning))
         if not html and not formats:
             return
         folder = _folder(made, request, output)
@@ -238,12 +238,18 @@ def report(
 def _write_page(made: "Report", folder: Path, thumbs: int, title: str | None) -> int:
     from importlib.metadata import version
 
-    from ovdet_cli.render.page.contents import PageOptions, page_payload
+    from ovdet_cli.errors import OutputError
+    from ovdet_cli.render.page.contents import page_payload
     from ovdet_cli.render.page.page import write_page
+    from ovdet_cli.render.page.shown import PageOptions
 
     title = title or ", ".join(run.name for run in made.runs)
     options = PageOptions(title, folder, " ".join(["ovdet", *sys.argv[1:]]), version("ovdet"), thumbs)
-    return write_page(page_payload(made, options), folder / "report.html")
+    payload, path = page_payload(made, options), folder / "report.html"
+    try:
+        return write_page(payload, path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; name another folder with -o") from error
 
 
 def _folder(made: "Report", request: "ReportRequest", output: Path | None) -> Path:

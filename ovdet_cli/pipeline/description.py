@@ -99,7 +99,10 @@ def describe_places(sources: Sequence[SourceInfo]) -> dict[str, Any]:
         loose[info.name] = (root, path)
     common = roots.most_common(1)[0][0] if roots.total() else None
     elsewhere = {name: path for name, (own, path) in loose.items() if own != common}
-    return {"root": common, "elsewhere": {readable(name): readable(path) for name, path in elsewhere.items()}}
+    return {
+        "root": None if common is None else readable(common),
+        "elsewhere": {readable(name): readable(path) for name, path in elsewhere.items()},
+    }
 
 
 def describe_run(job: DetectJob, summary: RunSummary, started: datetime) -> dict[str, Any]:
