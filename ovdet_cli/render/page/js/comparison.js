@@ -14,7 +14,7 @@ function comparisonSection(mount) {
     id: "comparison",
     rows,
     start: "-change",
-    pageSize: 20,
+    pageSize: NARROW ? 10 : 20,
     search: rows.length > 20 ? { title: "Search labels", text: (row) => visible(L.name[row.label]) } : null,
     caption: () =>
       `${plural(counts[0], "label", "labels")} rose, ${count(counts[1])} fell, ${count(rows.length - counts[0] - counts[1])} show no clear change; changes in points, bars from −${(100 * widest).toFixed(1)} to +${(100 * widest).toFixed(1)}`,

@@ -2,7 +2,7 @@
 
 // A search box over many names, of which several can be chosen (the combobox pattern of ARIA 1.2).
 function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
-  const folded = names.map((one) => visible(one).toLowerCase());
+  let folded = null; // made when first asked for: 21,000 names take a while
   const list = h("ul", {
     role: "listbox",
     id: `${id}-list`,
@@ -26,6 +26,7 @@ function picker({ id, title, names, chosen, toggle, write, most = 60 }) {
   let active = -1;
   function open() {
     const wanted = input.value.trim().toLowerCase();
+    folded ??= names.map((one) => visible(one).toLowerCase());
     options = [];
     for (let i = 0; i < names.length && options.length < most; i++) if (folded[i].includes(wanted)) options.push(i);
     list.replaceChildren(

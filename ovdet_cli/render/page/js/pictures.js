@@ -67,12 +67,7 @@ function boxed(picture, { label = null, tags = false, eager = false } = {}) {
       ),
     ),
   );
-  const frame = h(
-    "span",
-    { class: source ? "boxed" : "boxed blank" },
-    source ? image : h("span", { class: "missing", text: "no thumbnail" }),
-    overlay,
-  );
+  const frame = h("span", { class: source ? "boxed" : "boxed blank" }, source ? image : null, overlay);
   frame.style.aspectRatio = `${width} / ${height}`;
   if (tags)
     frame.append(

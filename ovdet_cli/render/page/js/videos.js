@@ -165,7 +165,7 @@ function lane(row, video, duration) {
   );
 }
 function axis(duration) {
-  const step = roundUp(duration / 6, [1, 1.5, 2, 3, 6, 10]);
+  const step = roundUp(duration / (NARROW ? 3 : 6), [1, 1.5, 2, 3, 6, 10]);
   const ticks = [];
   for (let t = 0; t <= duration * 0.97; t += step) {
     const tick = h("span", { text: clock(t, step < 1) });
