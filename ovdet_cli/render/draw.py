@@ -94,10 +94,15 @@ def pixel_boxes(boxes_xyxy: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """The whole pixels that boxes touch, int64 (N, 4) with ends excluded: inside the picture and never empty."""
     height, width = size_hw
     limits = np.array([width, height])
-    boxes = np.nan_to_num(boxes_xyxy.astype(np.float64), posinf=1e9, neginf=-1e9)
-    starts = np.clip(np.floor(boxes[:, :2]).astype(np.int64), 0, limits - 1)
-    ends = np.clip(np.ceil(boxes[:, 2:]).astype(np.int64), starts + 1, limits)
-    return np.concatenate([starts, ends], axis=1)
+    boxes = boxes_xyxy.astype(np.float64)
+    if not np.isfinite(boxes).all():
+        boxes = np.nan_to_num(boxes, posinf=1e9, neginf=-1e9)
+    pixels = np.empty(boxes.shape, np.int64)
+    starts, ends = pixels[:, :2], pixels[:, 2:]
+    # Twice as quick as np.clip for so few numbers.
+    starts[:] = np.minimum(np.maximum(np.floor(boxes[:, :2]), 0), limits - 1)
+    ends[:] = np.minimum(np.maximum(np.ceil(boxes[:, 2:]), starts + 1), limits)
+    return pixels
 
 
 def _grown(boxes: np.ndarray, by: int, size_hw: tuple[int, int]) -> np.ndarray:

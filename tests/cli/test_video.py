@@ -124,7 +124,7 @@ def test_a_clip_that_breaks_half_way(ovdet: Ovdet, model_options: list[str], tmp
     assert json.loads((tmp_path / "run" / "run.json").read_text())["counts"]["video_frames"] == len(frames) - 1
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_interruptions_leave_a_playable_clip(model_options: list[str], tmp_path: Path, times: int) -> None:
     pictures = [load_script("picture").picture(48, 64, seed % 5) for seed in range(400)]
     clip = make_clip(tmp_path / "clip.mp4", ticks=range(0, 400 * 3600, 3600), pictures=pictures)

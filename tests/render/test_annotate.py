@@ -59,7 +59,7 @@ class FakeWriter:
 
     made: ClassVar[list["FakeWriter"]] = []
 
-    def __init__(self, path, source, *, start_s, end_s, encoding):
+    def __init__(self, path, source, *, start_s, end_s, fps, encoding):
         self.path, self.source, self.cut = path, source, (start_s, end_s)
         self.frames, self.notes = [], []
         FakeWriter.made.append(self)
