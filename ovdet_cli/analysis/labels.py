@@ -16,6 +16,10 @@ RARE_UNITS = 3
 NEW_SHARE = 0.1
 """A label is new if it first comes in this last part of the time that the posts span."""
 
+# greatest() and least() leave out NULLs, so these must be asked for.
+_HAS_PLACE = "x1 + y1 + x2 + y2 IS NOT NULL"
+_AREA = f"CASE WHEN {_HAS_PLACE} THEN greatest(x2 - x1, 0) * greatest(y2 - y1, 0) END"
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
@@ -36,9 +40,9 @@ def label_table(store: Store) -> LabelTable:
     size_median (share of the picture's area), first_us, last_us, is_new, is_rare, first_source.
     """
     found = store.columns(
-        """WITH numbers AS (
+        f"""WITH numbers AS (
           SELECT label_id, count(*) AS detections, quantile_cont(score, [0.0, 0.25, 0.5, 0.75, 1.0]) AS q,
-            median(greatest(x2 - x1, 0) * greatest(y2 - y1, 0)) AS size, min(source_id) AS first_source
+            median({_AREA}) AS size, min(source_id) AS first_source
           FROM found GROUP BY label_id
         ), frames AS (SELECT label_id, count(*) AS frames FROM seen GROUP BY label_id),
         units AS (
@@ -118,12 +122,11 @@ def label_shapes(store: Store, table: LabelTable) -> Shapes:
 
     Boxes of pictures whose size is not known have only a score.
     """
-    area = "greatest(x2 - x1, 0) * greatest(y2 - y1, 0)"
-    size = " + ".join(f"({area} >= {edge})::INTEGER" for edge in SIZE_EDGES)
+    size = " + ".join(f"({_AREA} >= {edge})::INTEGER" for edge in SIZE_EDGES)
     cell = [f"greatest(least(floor({GRID} * ({a}1 + {a}2) / 2), {GRID - 1}), 0)::INTEGER" for a in "xy"]
     bins = {
         "scores": (f"greatest(least(floor({SCORE_BINS} * score), {SCORE_BINS - 1}), 0)::INTEGER", SCORE_BINS),
-        "places": (f"{cell[0]} + {GRID} * {cell[1]}", GRID * GRID),
+        "places": (f"CASE WHEN {_HAS_PLACE} THEN {cell[0]} + {GRID} * {cell[1]} END", GRID * GRID),
         "sizes": (size, len(SIZE_EDGES) + 1),
     }
     row_of = {label_id: place for place, label_id in enumerate(table.label_ids.tolist())}
@@ -131,7 +134,8 @@ def label_shapes(store: Store, table: LabelTable) -> Shapes:
     for name, (expression, width) in bins.items():
         counted = np.zeros((len(table), width), np.int64)
         for label_id, place, count in store.rows(
-            f"SELECT label_id, {expression} AS place, count(*) FROM found GROUP BY ALL HAVING place IS NOT NULL"
+            f"""SELECT label_id, place, count(*) FROM (SELECT label_id, {expression} AS place FROM found)
+            WHERE place IS NOT NULL GROUP BY label_id, place"""
         ):
             counted[row_of[label_id], place] = count
         counts[name] = counted
