@@ -64,7 +64,7 @@ def make_bins(store: Store, zone: tzinfo, size: BinSize | None = None) -> Bins |
     if last - first > 5 * max(high - low, 3_600_000_000):
         first, last = low, high
     begin, end = from_microseconds(first), from_microseconds(last)
-    size = size or bin_size(begin, end)
+    size = size or bin_size(begin, end, count=store.number("SELECT count(*) FROM unit WHERE time_us IS NOT NULL"))
     if (end - begin).total_seconds() > _MOST_BINS * _SECONDS[size]:
         raise UsageError(f"--bins {size}: the posts span {(end - begin).days:,} days, which is too many {size}s")
     edges = local_bins(begin, end, zone, size)

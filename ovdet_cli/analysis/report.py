@@ -37,6 +37,7 @@ from ovdet_cli.results.runs import Run, load_run
 
 log = logging.getLogger(__name__)
 
+_BUSY = 0.25
 _MANY = {"post": "posts", "file": "files", "account": "accounts"}
 
 
@@ -294,6 +295,7 @@ class Report:
             told.append(f"{left.without_time:,} files of no known time are left out, as a time was asked for.")
         if left.without_account:
             told.append(f"{left.without_account:,} files of no known account are left out.")
+        told += self._told_of_one_account()
         by_file_time = self.time_from.get("file time", 0)
         if by_file_time:
             told.append(
@@ -311,6 +313,22 @@ class Report:
         if len({run.threshold for run in self.runs}) > 1 and self.request.threshold is None:
             told.append("The runs have different thresholds; --threshold sets one for all.")
         return [*told, *self.notes, *self.findings.sentences()]
+
+    def _told_of_one_account(self) -> list[str]:
+        """Intervals take units as independent of each other, which posts of one account are not."""
+        if self.request.unit == "account" or not self.totals["units"]:
+            return []
+        rows = self.store.rows(
+            """SELECT account, count(*) FROM unit WHERE account IS NOT NULL GROUP BY account
+            ORDER BY count(*) DESC, account LIMIT 1"""
+        )
+        share = rows[0][1] / self.totals["units"] if rows else 0
+        if share <= _BUSY or self.totals["accounts"] < 2:
+            return []
+        return [
+            f"One account, {rows[0][0]}, posted {share:.0%} of the {self.many}: what it posts decides the shares, and "
+            "their intervals, which take posts as independent, are too narrow."
+        ]
 
     @cached_property
     def comparison(self) -> tuple[sides.Sides, str, str] | None:

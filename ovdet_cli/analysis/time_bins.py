@@ -5,6 +5,8 @@ from typing import Literal
 
 BinSize = Literal["hour", "day", "week", "month"]
 SIZES: tuple[BinSize, ...] = ("hour", "day", "week", "month")
+_FULL, _FEWEST = 30, 5
+"""Things in a bin that give its shares some meaning, and the bins that still show how they move."""
 _HOURS = {"hour": 1, "day": 24, "week": 168, "month": 730}
 
 
@@ -26,10 +28,19 @@ def local_bins(first: datetime, last: datetime, zone: tzinfo, size: BinSize) -> 
     return edges
 
 
-def bin_size(first: datetime, last: datetime, most: int = 100) -> BinSize:
-    """The smallest size of which about `most` bins reach from `first` to `last`; months where none does."""
+def bin_size(first: datetime, last: datetime, most: int = 100, count: int | None = None) -> BinSize:
+    """The smallest size of which about `most` bins reach from `first` to `last`; months where none does.
+
+    count: how many things fall into them. Where these are so few that shares in a bin would jump about, a larger size
+    is taken, as long as a handful of bins remains.
+    """
     hours = (last - first).total_seconds() / 3600
-    return next((size for size in SIZES if hours / _HOURS[size] <= most), "month")
+    fitting = [size for size in SIZES if hours / _HOURS[size] <= most] or ["month"]
+    while count is not None and len(fitting) > 1 and count < _FULL * hours / _HOURS[fitting[0]]:
+        if hours / _HOURS[fitting[1]] < _FEWEST:
+            break
+        fitting.pop(0)
+    return fitting[0]
 
 
 def _hours(first: datetime, last: datetime, zone: tzinfo) -> list[datetime]:
