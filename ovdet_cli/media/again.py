@@ -35,6 +35,7 @@ def read_frames(source: SourceInfo, wanted: Sequence[tuple[int, float | None]]) 
     while ahead and first.time_s is not None and ahead[0][1] is not None:
         # A sampling counts from the first frame.
         start_s = max(Fraction(ahead[0][1]) - first.time_s - _BEFORE, Fraction(0))
+        left = len(ahead)
         for step in open_source(source, Sampling(start_s=start_s)).frames():
             while ahead and step.index > ahead[0][0]:  # its frame is gone or broken
                 ahead = ahead[1:]
@@ -46,3 +47,5 @@ def read_frames(source: SourceInfo, wanted: Sequence[tuple[int, float | None]]) 
                 break
         else:
             return
+        if len(ahead) == left:  # there is no frame at that time
+            ahead = ahead[1:]
