@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ovdet_cli.analysis.report import Report
 
 _BAR = 20
+_WIDE = 100
+"""Columns of a terminal; a narrower one has shorter bars, so that no row of labels is folded."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -25,8 +27,12 @@ def print_report(made: "Report", top: int) -> None:
     _print_failures(made, top)
 
 
-def bar(share: float, width: int = _BAR) -> str:
-    """A bar of that share of the width, in eighths of a character; a sliver for anything above 0."""
+def bar(share: float, width: int | None = None) -> str:
+    """A bar of that share of the width, in eighths of a character; a sliver for anything above 0.
+
+    width: None for one that leaves room for the rest of a table, whatever the terminal.
+    """
+    width = (_BAR if console.out.width >= _WIDE else _BAR // 4) if width is None else width
     eighths = round(min(max(share, 0), 1) * width * 8)
     eighths = max(eighths, 1) if share > 0 else eighths
     whole, rest = divmod(eighths, 8)
