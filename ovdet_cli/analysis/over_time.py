@@ -1,5 +1,6 @@
 """When posts with a label came: units by label, account and bin of time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -158,13 +159,16 @@ def _smaller(cube: Cube, labels: int, accounts: int) -> Cube:
     """Only the first labels and accounts of a cube; the other accounts are one."""
     accounts = min(accounts, len(cube.accounts) - 1)
     is_kept = cube.label < labels
-    cells = np.stack([cube.label, np.minimum(cube.account, accounts), cube.bin])[:, is_kept]
-    base = np.stack([np.minimum(cube.base_account, accounts), cube.base_bin])
     names = [*cube.accounts[:accounts], OTHERS]
+    cells = (cube.label[is_kept], np.minimum(cube.account[is_kept], accounts), cube.bin[is_kept])
+    base = (np.minimum(cube.base_account, accounts), cube.base_bin)
     return Cube(names, *_summed(cells, cube.units[is_kept]), *_summed(base, cube.base_units))
 
 
-def _summed(keys: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
-    """The different columns of (K, N) keys in order, and the sums of their counts."""
-    different, place = np.unique(keys, axis=1, return_inverse=True)
-    return [*different, np.bincount(place.ravel(), counts, different.shape[1]).astype(np.int64)]
+def _summed(keys: Sequence[np.ndarray], counts: np.ndarray) -> list[np.ndarray]:
+    """Different keys in order, an array a part, and the sums of their counts. Parts are -1 or more."""
+    shape = tuple(int(part.max(initial=0)) + 2 for part in keys)
+    joined = np.ravel_multi_index(tuple(part + 1 for part in keys), shape)
+    different, place = np.unique(joined, return_inverse=True)
+    parts = [part - 1 for part in np.unravel_index(different, shape)]
+    return [*parts, np.bincount(place, counts, len(different)).astype(np.int64)]

@@ -131,25 +131,47 @@ def answer_frames(
 
     best: what takes the answers and needs only those above its `least`.
     """
-    waiting: list[IndexedFrame] = []
+    asked = _Asked(answer)
+    waiting: list[tuple[IndexedFrame, bool]] = []
     num_regions = 0
+    passed: IndexedFrame | None = None  # the last analysed frame, while it is not asked
     for frame in frames:
+        if frame.regions is not None:
+            passed = frame
         if not where.takes(frame):
             continue
-        waiting.append(frame)
+        if frame.is_reused and passed is not None and passed.source == frame.source:
+            waiting.append((passed, False))  # outside of what is asked, but it holds what this frame took over
+        if frame.is_reused or frame.regions is not None:
+            passed = None
+        waiting.append((frame, True))
         num_regions += 0 if frame.regions is None else len(frame.regions)
         if len(waiting) >= _FRAMES_AT_ONCE or num_regions >= _REGIONS_AT_ONCE:
-            yield from _answered(waiting, answer, best.least if best else 0.0)
+            yield from asked.of(waiting, best.least if best else 0.0)
             waiting, num_regions = [], 0
-    yield from _answered(waiting, answer, best.least if best else 0.0)
+    yield from asked.of(waiting, best.least if best else 0.0)
 
 
-def _answered(
-    frames: Sequence[IndexedFrame], answer: Answers, least: float
-) -> Iterator[tuple[IndexedFrame, Detections]]:
-    found = iter(answer([frame for frame in frames if frame.regions is not None], least))
-    for frame in frames:
-        yield frame, Detections.empty() if frame.regions is None else next(found)
+class _Asked:
+    """Answers to frames; those that were not analysed, as they are like the one before, take over its."""
+
+    def __init__(self, answer: Answers) -> None:
+        self._answer = answer
+        self._source = ""
+        self._last = Detections.empty()
+
+    def of(
+        self, waiting: Sequence[tuple[IndexedFrame, bool]], least: float
+    ) -> Iterator[tuple[IndexedFrame, Detections]]:
+        """The frames that are marked as taken, each with what was found in it."""
+        found = iter(self._answer([frame for frame, _ in waiting if frame.regions is not None], least))
+        for frame, is_taken in waiting:
+            if frame.source.name != self._source:
+                self._source, self._last = frame.source.name, Detections.empty()
+            if frame.regions is not None:
+                self._last = next(found)
+            if is_taken:
+                yield frame, Detections.empty() if frame.size_hw is None else self._last
 
 
 class BestOfEach:
@@ -205,7 +227,8 @@ def _results(answered: Iterator[tuple[IndexedFrame, Detections]]) -> Generator[R
         if frame.size_hw is None:
             yield Failure(source.name, frame.error or "", frame.index, time_s)
         else:
-            yield Found(Frame.without_pixels(frame.size_hw, source.name, frame.index, time_s), found)
+            shown = Frame.without_pixels(frame.size_hw, source.name, frame.index, time_s)
+            yield Found(replace(shown, is_reused=frame.is_reused), found)
     if source is not None:
         yield End(source)
 
@@ -280,6 +303,7 @@ def surest(job: QueryJob) -> list[FoundMatch]:
     found = [
         (class_id, FoundMatch(job.words.names[class_id], score, box, frame))
         for frame, detections in _answers(job)
+        if not frame.is_reused  # the same again
         for box, score, class_id, _ in job.words.strong(detections, job.threshold)
     ]
     return [match for _, match in sorted(found, key=lambda pair: (pair[0], -pair[1].score))]

@@ -190,6 +190,8 @@ class ResultWriter:
                         sink.write(frame, detections)
                     if self._index and regions is not None:
                         self._index.write(frame, regions)
+                    elif self._index and frame.is_reused:
+                        self._index.reuse(frame)
                     if self._world:
                         self._look(frame, len(strong))
                     self._count(frame, [self._job.words.names[i] for i in strong.class_ids], len(detections))

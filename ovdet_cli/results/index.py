@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 class IndexedFrame:
     """A frame of an index.
 
-    source, index, time_s: as in the records. size_hw, regions: None of a failure, whose message is `error`.
+    source, index, time_s: as in the records. size_hw, regions: None of a failure, whose message is `error`. is_reused:
+    it was not analysed, as it is like the frame before, and what is found there holds here too; regions are None.
     """
 
     source: SourceInfo
@@ -52,6 +53,7 @@ class IndexedFrame:
     size_hw: tuple[int, int] | None
     error: str | None
     regions: StoredRegions | None
+    is_reused: bool = False
 
 
 def _schema(num_sets: int, width: int, precision: str, cells: int | None) -> pa.Schema:
@@ -123,14 +125,19 @@ class IndexWriter:
         }
         self._append(row, regions.stored_as(self._precision))
 
+    def reuse(self, frame: Frame) -> None:
+        """Appends a frame that is like the one before."""
+        height, width = frame.size_hw
+        head = self._head(frame.source, frame.index, frame.time_s)
+        self._note({**head, "width": width, "height": height, "error": None})
+
     def skip(self, failure: Failure) -> None:
         """Appends a frame that could not be analysed."""
-        row = {
-            **self._head(failure.source, failure.index, failure.time_s),
-            "width": None,
-            "height": None,
-            "error": readable(failure.error),
-        }
+        head = self._head(failure.source, failure.index, failure.time_s)
+        self._note({**head, "width": None, "height": None, "error": readable(failure.error)})
+
+    def _note(self, row: dict[str, Any]) -> None:
+        """Appends a row without regions."""
         if self._schema is None:  # how wide features are is known with the first frame that has some
             self._late.append(row)
         else:
@@ -360,6 +367,9 @@ class Index:
         for head, (batch, row) in zip(heads(batches), places, strict=True):
             if head.error is not None:
                 yield IndexedFrame(head.source, head.number, head.time_s, None, head.error, None)
+                continue
+            if all(own.is_missing(batch, row) for own in lists):
+                yield IndexedFrame(head.source, head.number, head.time_s, head.size_hw, None, None, is_reused=True)
                 continue
             regions = self._regions({own.name: own.of_row(batch, row) for own in lists})
             yield IndexedFrame(head.source, head.number, head.time_s, head.size_hw, None, regions)

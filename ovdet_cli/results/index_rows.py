@@ -108,6 +108,11 @@ class Lists:
         self._width = item.list_size if is_vector else 1
         self._dtype = np.dtype((item.value_type if is_vector else item).to_pandas_dtype())
 
+    def is_missing(self, batch: pa.RecordBatch, row: int) -> bool:
+        """Whether the row has no list."""
+        column = batch.column(self._place)
+        return column.null_count > 0 and not column[row].is_valid
+
     def of_row(self, batch: pa.RecordBatch, row: int) -> np.ndarray:
         """The numbers of a row's list, flat: a read-only view. ValueError where some are missing.
 

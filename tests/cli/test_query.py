@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from ovdet_cli.cli.main import app
 from ovdet_cli.media.images import read_image
 from ovdet_cli.results.index import Index
-from ovdet_cli.results.jsonl import read_records
+from ovdet_cli.results.jsonl import read_jsonl, read_records
 from ovdet_cli.results.record import Record
 from ovdet_cli.results.runs import load_run
 from tests.media.clips import make_clip
@@ -646,3 +646,40 @@ def test_times_of_a_sampled_run_are_drawn_again_exactly(tmp_path: Path) -> None:
     for damaged in ("", "[]", '{"settings": 3}', '{"settings": {"every": 0, "fps": "a"}}'):
         (tmp_path / "run.json").write_text(damaged)
         assert _sampling_of(tmp_path) == Sampling()
+
+
+def test_frames_that_were_like_the_one_before_have_records_too(
+    posts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a quick look leaves its sheet there
+    pictures = [p.astype(np.uint8) for p in frames_of(posts / "clip.mkv")]
+    still = [pictures[0]] * 5 + [pictures[-1]] * 4
+    clip = make_clip(
+        tmp_path / "clip.mp4",
+        ticks=range(0, 9 * 3600, 3600),
+        size_wh=pictures[0].shape[1::-1],
+        pictures=still,
+        options={"crf": "10", "sc_threshold": "0"},
+    )
+    words = ("--classes", "tree,house,balloon", "--threshold", 0.3)
+    options = ("--skip-similar", "--index", "--index-regions", "all", "--index-precision", "fp16", "--render", "none")
+    result = ask("detect", clip, *SMALL, *words, *options, "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    result = ask("query", tmp_path / "run", *words, "-q", "-o", tmp_path / "asked")
+    assert result.exit_code == 0, result.output
+    lines = [list(read_jsonl(tmp_path / name / "detections.jsonl")) for name in ("run", "asked")]
+    reused = [[line.get("reused", False) for line in own] for own in lines]
+    assert sum(reused[0]) >= 5
+    assert reused[0] == reused[1]
+    assert_same(*(list(read_records(tmp_path / name / "detections.jsonl")) for name in ("asked", "run")), 0.31, 9)
+    # A part that begins with such a frame holds what the frame before it, outside of the part, was found to hold.
+    begin = next(line["time_s"] for line in lines[0] if line.get("reused"))
+    part = ask("query", tmp_path / "run", *words, "-q", "--where", f"time={begin}-", "-o", tmp_path / "part")
+    assert part.exit_code == 0, part.output
+    asked = [line for line in lines[1] if line["time_s"] >= begin]
+    assert list(read_jsonl(tmp_path / "part" / "detections.jsonl")) == asked
+    quick = ask("query", tmp_path / "run", "tree", "--json", "--threshold", 0.3)
+    assert quick.exit_code == 0, quick.output
+    matches = [match["index"] for match in json.loads(quick.stdout)]
+    assert matches
+    assert not any(reused[0][place] for place in matches)

@@ -496,3 +496,14 @@ def test_what_stands_before_damage_is_read(tmp_path):
             seen.append(got.index)
     assert seen == list(range(len(seen)))
     assert 4 <= len(seen) < 9
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_frame_like_the_one_before_is_told_from_one_without_regions(tmp_path, precision):
+    with IndexWriter(tmp_path, FACTS, precision) as writer:
+        writer.begin(SourceInfo("clip.mp4", Path("/videos/clip.mp4"), "video"))
+        writer.write(frame("clip.mp4", 0, Fraction(0)), make_regions(0))
+        writer.reuse(frame("clip.mp4", 1, Fraction(1, 25)))
+    first, second = Index(tmp_path).frames()
+    assert (first.is_reused, len(first.regions)) == (False, 0)
+    assert (second.is_reused, second.regions, second.size_hw, second.time_s) == (True, None, (30, 40), 0.04)
