@@ -13,7 +13,7 @@ so that a reader never maps more. Polars, DuckDB (by Arrow), pandas and R read t
 
 import json
 import logging
-import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ SCHEMA = "ovdet-index/1"
 FOLDER = "index"
 _FACTS = "index.json"
 _SHARD_BYTES = 1 << 28
+_READ_BYTES = 1 << 22
 _TYPES = {"fp16": pa.float16(), "int8": pa.int8()}
 
 Row = TypeVar("Row")
@@ -330,8 +331,10 @@ class Index:
     def _read(self, rows: Callable[[Sequence[pa.RecordBatch]], Iterator[Row]]) -> Iterator[Row]:
         """What `rows` makes of the batches of all shards, a row a frame."""
         paths = self._paths()
-        for number, path in enumerate(paths):
-            yield from self._shard(path, rows, may_be_cut=number >= len(self._shards))
+        with _Ahead(paths) as ahead:
+            for number, path in enumerate(paths):
+                ahead.wait_for(number)
+                yield from self._shard(path, rows, may_be_cut=number >= len(self._shards))
 
     def _shard(
         self, path: Path, rows: Callable[[Sequence[pa.RecordBatch]], Iterator[Row]], *, may_be_cut: bool
@@ -341,7 +344,6 @@ class Index:
         try:
             if not path.stat().st_size:  # killed before its first frame; nothing cannot be mapped
                 return
-            _read_ahead(path)
             with pa.memory_map(str(path)) as memory:
                 stream = pa.ipc.open_stream(memory)
                 self._check(stream.schema, path)
@@ -387,8 +389,42 @@ class Index:
         )
 
 
-def _read_ahead(path: Path) -> None:
-    """Asks the system to fetch a file: mapped pages that are fetched as they are touched come several times slower."""
-    if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+class _Ahead:
+    """Reads shards into the system's cache one before they are mapped; a context manager.
+
+    Pages that are fetched as they are touched come several times slower, and even those that the system was asked to
+    fetch come in small pieces, each with a fault of its own: plain reading in a second thread took a third off the
+    time of a query.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._is_stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wait_for(self, number: int) -> None:
+        """Until that shard is there; the next one is then fetched."""
+        if self._thread is None:
+            self._fetch(self._paths[number])
+        else:
+            self._thread.join()
+        if number + 1 < len(self._paths):
+            self._thread = threading.Thread(target=self._fetch, args=(self._paths[number + 1],), name="read ahead")
+            self._thread.start()
+
+    def _fetch(self, path: Path) -> None:
+        buffer = bytearray(_READ_BYTES)
+        try:
+            with path.open("rb", buffering=0) as file:
+                while not self._is_stopped.is_set() and file.readinto(buffer):
+                    pass
+        except OSError:  # whoever maps it says what is wrong
+            return
+
+    def __enter__(self) -> "_Ahead":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopped.set()
+        if self._thread is not None:
+            self._thread.join()
