@@ -175,7 +175,8 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", rich_help_panel=_OUTPUT, help="Write an existing run folder anew.")
 ]
 Formats = Annotated[
-    str, typer.Option("--format", metavar="F,G", rich_help_panel=_OUTPUT, help="Record formats: jsonl, csv, parquet, coco.")
+    str,
+    typer.Option("--format", metavar="F,G", rich_help_panel=_OUTPUT, help="Record formats: jsonl, csv, parquet, coco."),
 ]
 RenderMode = Annotated[
     Literal["all", "hits", "none"],

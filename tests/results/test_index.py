@@ -492,8 +492,7 @@ def test_what_stands_before_damage_is_read(tmp_path):
     shard(tmp_path).write_bytes(good[: len(good) * 2 // 3] + bytes(len(good) - len(good) * 2 // 3))
     seen = []
     with pytest.raises(RecordError, match=r"damaged"):
-        for got in Index(tmp_path).frames():
-            seen.append(got.index)
+        seen.extend(got.index for got in Index(tmp_path).frames())
     assert seen == list(range(len(seen)))
     assert 4 <= len(seen) < 9
 

@@ -184,9 +184,7 @@ def test_a_detections_table_alone_has_no_frames(tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path):
-    with pytest.raises(
-        RecordError, match=r"is no run: it holds none of detections\.jsonl, detections\.parquet and"
-    ):
+    with pytest.raises(RecordError, match=r"is no run: it holds none of detections\.jsonl, detections\.parquet and"):
         load_run(tmp_path)
     with pytest.raises(RecordError, match="there is no run"):
         load_run(tmp_path / "none")
