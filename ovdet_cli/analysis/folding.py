@@ -32,7 +32,7 @@ class FoldedSources:
 def fold_sources(
     store: Store, places: Sequence[Places], findings: Findings, cache: Path | None, *, by_post: bool
 ) -> FoldedSources:
-    """Compares the pictures and videos of all sources; the earliest of each group is counted.
+    """Compares the pictures and videos of the members; the earliest of each group is counted.
 
     places: one a run. by_post: a post is folded where another one shows the same pictures, all of them; else each file
     is by itself. cache: a file that keeps what was read of the pictures.
@@ -40,11 +40,10 @@ def fold_sources(
     rows = store.rows(
         """SELECT s.source_id, s.run_id, s.file, s.name, p.time_us,
           CASE WHEN ? AND p.id <> s.file THEN 'post ' || p.id ELSE 'file ' || s.place END
-        FROM source s LEFT JOIN post p USING (source_id) ORDER BY s.source_id""",
+        FROM source s JOIN member USING (source_id) LEFT JOIN post p USING (source_id) ORDER BY s.source_id""",
         by_post,
     )
-    paths = [places[run_id].find(file) for _, run_id, file, *_ in rows]
-    prints, is_known = read_prints([path if path and path.is_file() else None for path in paths], findings, cache)
+    prints, is_known = read_prints([places[run_id].existing(file) for _, run_id, file, *_ in rows], findings, cache)
     # Files that cannot be compared are like none but themselves.
     representative = np.arange(len(rows))
     known = np.flatnonzero(is_known)

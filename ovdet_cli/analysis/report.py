@@ -107,8 +107,9 @@ class Report:
             load_runs(self.store, loaded, names)
             self._place_sources()
             self._find_posts()
-            folded = self._fold() if request.fold_duplicates else ()
-            self.left_out = self._make_units(folded)
+            self.left_out = self._make_units()
+            if request.fold_duplicates:  # only what is counted stands for others
+                self.left_out = self._make_units(self._fold())
             cuts = [RunCuts(run.name, run.threshold, run.of_label, run.recorded) for run in self.runs]
             apply_cuts(self.store, cuts, request.threshold, request.labels)
             self._stack = stack.pop_all()
@@ -169,7 +170,7 @@ class Report:
             )
         return folded.source_ids
 
-    def _make_units(self, folded: Sequence[int]) -> LeftOut:
+    def _make_units(self, folded: Sequence[int] = ()) -> LeftOut:
         request = self.request
         since, until = (None if t is None else to_microseconds(t) for t in (request.since, request.until))
         return make_units(self.store, request.unit, Part(since, until, request.accounts, request.sources), folded)
@@ -298,9 +299,9 @@ class Report:
         told += self._told_of_one_account()
         by_file_time = self.time_from.get("file time", 0)
         if by_file_time:
+            some = "all" if by_file_time == self.totals["units"] else f"{by_file_time:,} of the"
             told.append(
-                f"The time of {by_file_time:,} {self.many} is that of the file on disk, which a download or copy may "
-                "have set."
+                f"The time of {some} {self.many} is that of the file on disk, which a download or copy may have set."
             )
         if len(self.runs) > 1 and not self.request.compare:
             shared = self.store.number(
@@ -335,9 +336,12 @@ class Report:
         """Two sides and their names; None where there is nothing to compare."""
         if self.request.compare:
             return sides.compare_runs(self.store, self.labels, self.many), self.runs[0].name, self.runs[1].name
-        split_us = (
-            sides.middle_of_time(self.store) if self.request.split is None else to_microseconds(self.request.split)
-        )
+        split_us: int | None = None
+        if self.request.split is not None:
+            split_us = to_microseconds(self.request.split)
+        elif 2 * self.time_from.get("file time", 0) <= self.totals["units"]:
+            # What the disk says is too often the time of a download, and not compared unasked.
+            split_us = sides.middle_of_time(self.store)
         if split_us is None:
             return None
         moment = self.local(split_us)

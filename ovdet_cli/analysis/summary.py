@@ -78,6 +78,11 @@ def totals(store: Store) -> dict[str, Any]:
         """SELECT count(*) FILTER (time_s IS NULL), count(DISTINCT source_id) FILTER (time_s IS NOT NULL),
         count(*) FILTER (time_s IS NOT NULL), coalesce(sum(weight_s), 0) / 60 FROM shown"""
     )[0]
+    if store.number("SELECT count(*) FROM run") > 1:  # a picture that several runs have seen is one
+        pictures, videos = store.rows(
+            """SELECT count(DISTINCT place) FILTER (time_s IS NULL), count(DISTINCT place) FILTER (time_s IS NOT NULL)
+            FROM shown JOIN source USING (source_id)"""
+        )[0]
     failed_files, failed = store.rows(
         "SELECT count(DISTINCT source_id), count(*) FROM frame JOIN member USING (source_id) WHERE NOT is_ok"
     )[0]

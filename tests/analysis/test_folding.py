@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,13 @@ def test_files_are_folded_one_by_one_where_files_are_counted(run: Path, tmp_path
         pairs = {(row["source"], row["like"]) for row in table(report, "duplicates").to_pylist()}
         assert pairs == {("a.png", "b.jpg"), ("c2.png", "b.jpg")}
         assert report.totals["units"] == 3
+
+
+def test_what_is_not_counted_stands_for_nothing(run: Path, tmp_path: Path) -> None:
+    since = datetime(2026, 3, 1, 12, tzinfo=UTC)  # the earliest of the two like posts is out
+    with Report(ReportRequest([run], metadata=tmp_path / "posts.csv", fold_duplicates=True, since=since)) as report:
+        assert [row["source"] for row in table(report, "sources").to_pylist()] == ["a.png", "c.png", "c2.png"]
+        assert report.left_out.folded == 0
 
 
 def test_without_the_option_nothing_is_folded(run: Path) -> None:
