@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ovdet_cli.analysis.report import Report
 
 _BAR = 20
+_LONGEST = 60
+_JOINERS = "\u200c\u200d"  # of emoji and of Persian words
 _WIDE = 100
 """Columns of a terminal; a narrower one has shorter bars, so that no row of labels is folded."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -72,7 +74,7 @@ def _print_labels(made: "Report", top: int) -> None:
     rows = []
     for i in range(min(len(made.labels), top)):
         row = [
-            *(printable(columns["label"][i]), _count(columns["units"][i]), percent(columns["share"][i])),
+            *(_cell(columns["label"][i]), _count(columns["units"][i]), percent(columns["share"][i])),
             *(bar(columns["share"][i]), _range(columns["low"][i], columns["high"][i])),
             *(_count(columns["detections"][i]), f"{columns['score_median'][i]:.2f}"),
         ]
@@ -89,7 +91,7 @@ def _print_parents(made: "Report", top: int) -> None:
         header = ["parent", made.many, "share", "", "95 %", "detections", "labels"]
         rows = [
             [
-                *(printable(row["parent"]), _count(row["units"]), percent(row["share"]), bar(row["share"])),
+                *(_cell(row["parent"]), _count(row["units"]), percent(row["share"]), bar(row["share"])),
                 *(_range(row["low"], row["high"]), _count(row["detections"]), row["labels"]),
             ]
             for row in made.parents.slice(0, top).to_pylist()
@@ -105,13 +107,13 @@ def _print_changes(made: "Report", top: int) -> None:
     changed = [i for i, verdict in enumerate(comparison.verdict.tolist()) if verdict in ("rose", "fell")]
     changed.sort(key=lambda i: (comparison.q[i], -abs(comparison.difference[i])))
     names = made.labels.columns["label"]
-    title = f"\nWhat changed: {printable(a)} ({found.units[0]:,} {made.many}), {printable(b)} ({found.units[1]:,})"
+    title = f"\nWhat changed: {_cell(a)} ({found.units[0]:,} {made.many}), {_cell(b)} ({found.units[1]:,})"
     if not changed:
         console.out.print(f"{title}: nothing clearly", markup=False, soft_wrap=True)
         return
     rows = [
         [
-            *(printable(names[i]), str(comparison.verdict[i]), percent(comparison.a[i]), percent(comparison.b[i])),
+            *(_cell(names[i]), str(comparison.verdict[i]), percent(comparison.a[i]), percent(comparison.b[i])),
             f"{100 * comparison.difference[i]:+.1f} points",
         ]
         for i in changed[:top]
@@ -147,10 +149,10 @@ def _print_accounts(made: "Report", top: int) -> None:
 def _print_groups(title: str, key: str, made: "Report", table: "pa.Table", top: int) -> None:
     rows = [
         [
-            printable(row[key]),
+            _cell(row[key]),
             _count(row["units"]),
             percent(row["units_with"] / row["units"]),
-            printable(row["top_label"]),
+            _cell(row["top_label"]),
         ]
         for row in table.slice(0, top).to_pylist()
     ]
@@ -164,7 +166,7 @@ def _print_suggested(made: "Report", top: int) -> None:
     names = made.labels.columns["label"]
     rows = [
         [
-            printable(names[row["label"]]),
+            _cell(names[row["label"]]),
             "" if row["now"] is None else f"{row['now']:.2f}",
             "" if row["suggested"] is None else f"{row['suggested']:.2f}",
             row["why"],
@@ -179,7 +181,7 @@ def _print_failures(made: "Report", top: int) -> None:
 
     reasons = failure_reasons(made.store, top)
     if reasons:
-        rows = [[row["files"], printable(row["reason"]), printable(", ".join(row["examples"]))] for row in reasons]
+        rows = [[row["files"], _cell(row["reason"]), _cell(", ".join(row["examples"]))] for row in reasons]
         console.print_table("\nFailures", ["files", "why", "such as"], rows)
 
 
@@ -199,4 +201,10 @@ def printable(value: Any) -> str:
     """A text as it can stand on a terminal: no control characters, nor any that turn the direction of writing."""
     if value is None:
         return ""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return "".join(c if c.isprintable() or c in _JOINERS else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def _cell(value: Any) -> str:
+    """The same, short enough for a table; files and page have all of it."""
+    text = printable(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -210,3 +210,12 @@ def test_importing_the_command_loads_no_heavy_package():
     code = f"import sys, ovdet_cli.cli.report; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
+
+
+def test_long_names_are_cut_on_the_terminal_alone(tmp_path):
+    name = "ab" * 150
+    result = call(write_run(tmp_path, [name, "dog"]))
+    assert name not in result.stdout
+    assert f"{name[:59]}…" in result.stdout
+    assert name in (tmp_path / "report" / "labels.csv").read_text()
+    assert printable("\u200d\u202e") == "\u200d\\u202e"
