@@ -97,7 +97,7 @@ def test_every_command_line_is_known() -> None:
         subprocess.run(
             [sys.executable, "-m", "ovdet_cli", *command.split(), "--help"], capture_output=True, text=True
         ).stdout
-        for command in ("detect", "query", "eval", "train", "vocab cache", "video")
+        for command in ("detect", "query", "eval", "train", "vocab cache", "video", "report", "convert")
     )
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
         assert option in shown, f"{option} is in no command's --help"
