@@ -178,7 +178,12 @@ def test_what_a_reader_must_know_is_told(tmp_path):
         assert report.time_from == {"file time": 1}
         assert report.local(report.totals["first_us"]) == "2001-09-09T01:46+00:00"
         assert report.cuts == ["label cat", "label fox"]
-    for text in ("killed or is still going on", "1 of 2 files (50.0%)", "all posts is that of the file on disk", "'fox'"):
+    for text in (
+        "killed or is still going on",
+        "1 of 2 files (50.0%)",
+        "all posts is that of the file on disk",
+        "'fox'",
+    ):
         assert text in told
     with Report(ReportRequest([run], since=datetime(2026, 1, 1, tzinfo=UTC), accounts=("x",))) as report:
         assert report.totals["units"] == 0
