@@ -1,6 +1,6 @@
 """Which labels come together more often, or more seldom, than chance would have it: for a few dozen labels."""
 
-# L labels, U units
+# L labels
 
 from dataclasses import dataclass
 
@@ -30,12 +30,6 @@ class Cooccurrence:
     association: np.ndarray
     q: np.ndarray
     verdict: np.ndarray
-
-
-def count_pairs(holds_UL: np.ndarray) -> np.ndarray:
-    """int (L, L): units that hold both labels, from bool (U, L)."""
-    numbers = np.asarray(holds_UL, np.float64)
-    return (numbers.T @ numbers).round().astype(np.int64)
 
 
 def associate(counts_LL: np.ndarray, units: int) -> Cooccurrence:

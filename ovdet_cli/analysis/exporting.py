@@ -10,6 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ovdet_cli.analysis import footage, groups, over_time, summary
+from ovdet_cli.analysis.cooccurrence import associate
 from ovdet_cli.analysis.report import Report
 from ovdet_cli.errors import OutputError
 
@@ -50,11 +51,19 @@ def _array(values: Any) -> pa.Array:
 
 
 def _pairs(report: Report) -> pa.Table:
-    """label, other, units: how many units hold both of two frequent labels; pairs that never come together too."""
+    """label, other, units (with both), lift, association, q, verdict: pairs of frequent labels; see `associate`."""
     names, counts = report.labels.columns["label"], groups.pair_counts(report.store, report.labels)
-    rows = [(names[i], names[j], int(counts[i, j])) for i in range(len(counts)) for j in range(i + 1, len(counts))]
-    label, other, units = zip(*rows, strict=True) if rows else ((), (), ())
-    return pa.table({"label": _texts(label), "other": _texts(other), "units": pa.array(units, pa.int64())})
+    row, column = np.triu_indices(len(counts), 1)
+    found = associate(counts, report.totals["units"])
+    return pa.table(
+        {
+            "label": _texts([names[i] for i in row]),
+            "other": _texts([names[i] for i in column]),
+            "units": pa.array(counts[row, column], pa.int64()),
+            **{name: _array(getattr(found, name)[row, column]) for name in ("lift", "association", "q")},
+            "verdict": _texts(found.verdict[row, column].tolist()),
+        }
+    )
 
 
 def _texts(values: Sequence[str]) -> pa.Array:

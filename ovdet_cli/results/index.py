@@ -13,7 +13,6 @@ so that a reader never maps more. Polars, DuckDB (by Arrow), pandas and R read t
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +25,13 @@ from ovdet_cli.errors import OutputError, RecordError
 from ovdet_cli.frame import Failure, Frame, SourceInfo
 from ovdet_cli.regions import StoredRegions, num_parts
 from ovdet_cli.results.index_rows import HEAD, Lists, heads, together
+from ovdet_cli.results.read_ahead import ReadAhead
 from ovdet_cli.results.record import readable
 
 SCHEMA = "ovdet-index/1"
 FOLDER = "index"
 _FACTS = "index.json"
 _SHARD_BYTES = 1 << 28
-_READ_BYTES = 1 << 22
 _TYPES = {"fp16": pa.float16(), "int8": pa.int8()}
 
 Row = TypeVar("Row")
@@ -331,7 +330,7 @@ class Index:
     def _read(self, rows: Callable[[Sequence[pa.RecordBatch]], Iterator[Row]]) -> Iterator[Row]:
         """What `rows` makes of the batches of all shards, a row a frame."""
         paths = self._paths()
-        with _Ahead(paths) as ahead:
+        with ReadAhead(paths) as ahead:
             for number, path in enumerate(paths):
                 ahead.wait_for(number)
                 yield from self._shard(path, rows, may_be_cut=number >= len(self._shards))
@@ -387,44 +386,3 @@ class Index:
             arrays["scales"].reshape(*shape, num_parts(self.width)) if "scales" in arrays else None,
             None if masks is None or cells is None else masks.reshape(-1, cells, cells),
         )
-
-
-class _Ahead:
-    """Reads shards into the system's cache one before they are mapped; a context manager.
-
-    Pages that are fetched as they are touched come several times slower, and even those that the system was asked to
-    fetch come in small pieces, each with a fault of its own: plain reading in a second thread took a third off the
-    time of a query.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._is_stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def wait_for(self, number: int) -> None:
-        """Until that shard is there; the next one is then fetched."""
-        if self._thread is None:
-            self._fetch(self._paths[number])
-        else:
-            self._thread.join()
-        if number + 1 < len(self._paths):
-            self._thread = threading.Thread(target=self._fetch, args=(self._paths[number + 1],), name="read ahead")
-            self._thread.start()
-
-    def _fetch(self, path: Path) -> None:
-        buffer = bytearray(_READ_BYTES)
-        try:
-            with path.open("rb", buffering=0) as file:
-                while not self._is_stopped.is_set() and file.readinto(buffer):
-                    pass
-        except OSError:  # whoever maps it says what is wrong
-            return
-
-    def __enter__(self) -> "_Ahead":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_stopped.set()
-        if self._thread is not None:
-            self._thread.join()

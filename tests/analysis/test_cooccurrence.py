@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from ovdet_cli.analysis.cooccurrence import associate, count_pairs
+from ovdet_cli.analysis.cooccurrence import associate
+
+
+def count_pairs(holds_UL):
+    """int (L, L): units that hold both labels, from bool (U, L)."""
+    numbers = holds_UL.astype(np.int64)
+    return numbers.T @ numbers
 
 
 def _units(seed=0, units=5000):
